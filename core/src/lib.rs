@@ -1,0 +1,2 @@
+//! Core of the broker.
+#![warn(missing_docs)]

@@ -1,0 +1,2 @@
+//! Append-only log of opaque records.
+#![warn(missing_docs)]

@@ -1,0 +1,2 @@
+//! MQTT codec and connection machine.
+#![warn(missing_docs)]

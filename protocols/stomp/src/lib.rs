@@ -1,0 +1,2 @@
+//! STOMP codec and connection machine.
+#![warn(missing_docs)]

@@ -1,0 +1,1 @@
+//! TernMQ: a multi-protocol message broker. The library embeds a whole server in a program.
