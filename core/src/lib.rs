@@ -10,3 +10,4 @@ pub mod ids;
 pub mod limits;
 pub mod message;
 pub mod record;
+pub mod settings;
