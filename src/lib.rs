@@ -1,1 +1,3 @@
 //! TernMQ: a multi-protocol message broker. The library embeds a whole server in a program.
+
+pub mod engine;
