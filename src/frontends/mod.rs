@@ -10,6 +10,7 @@
 //! REST is no byte protocol and does not come through here: its handlers use a link of their own.
 
 mod output;
+pub mod websocket;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
