@@ -5,5 +5,6 @@ pub mod config;
 pub mod connection;
 pub mod engine;
 pub mod frontends;
+pub mod listener;
 pub mod process;
 pub mod server;
