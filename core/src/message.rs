@@ -65,9 +65,9 @@ impl Run {
     }
 
     /// A run whose messages end at `ends` within `block`, rising, the last at its end. `None` if
-    /// they do not describe the block, if it is empty, or above 4 GiB.
+    /// they do not describe the block, if there are none or more than 65,535, or above 4 GiB.
     pub fn new(envelope: Envelope, format: Format, block: Bytes, ends: &[u32]) -> Option<Self> {
-        let count = u32::try_from(ends.len()).ok()?;
+        let count = u32::from(u16::try_from(ends.len()).ok()?);
         let (first, last) = (*ends.first()?, *ends.last()?);
         if usize::try_from(last).ok()? != block.len() || ends.windows(2).any(|w| w[0] > w[1]) {
             return None;
