@@ -4,10 +4,12 @@
 //! replaying them needs no decision (law L6). It never waits, reads no clock and knows no protocol.
 //! Work that touches many messages is bounded: what is left is done by later calls (law L21).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::address::Address;
+use bytes::Bytes;
+
+use crate::address::{Address, Filter, QueueName};
 use crate::binding::Binding;
 use crate::command::Command;
 use crate::connection::Connection;
@@ -25,7 +27,7 @@ use crate::router::{AddressState, Routes};
 use crate::session::{Session, SessionRef};
 use crate::settings::SettingsTable;
 use crate::slots::Slots;
-use crate::store::Store;
+use crate::store::{RunRef, Store};
 use crate::topic_trie::TopicTrie;
 
 /// Everything a broker is made from.
@@ -41,7 +43,11 @@ pub struct BrokerOptions {
 
 impl Default for BrokerOptions {
     fn default() -> Self {
-        Self { limits: Limits::default(), settings: SettingsTable::new(Vec::new()), seed: 0 }
+        Self {
+            limits: Limits::default(),
+            settings: SettingsTable::new(Vec::new()),
+            seed: 0,
+        }
     }
 }
 
@@ -57,9 +63,12 @@ pub struct Broker {
     pub(crate) now: Now,
     pub(crate) store: Store,
     pub(crate) queues: Map<QueueId, Box<Queue>>,
+    pub(crate) queue_names: Map<QueueName, QueueId>,
     pub(crate) next_queue: u32,
     pub(crate) addresses: Map<Address, AddressState>,
     pub(crate) trie: TopicTrie<Binding>,
+    /// Filters of the consumers' own subscriptions.
+    pub(crate) subscriptions: Map<QueueId, Filter>,
     pub(crate) routes: Routes,
     pub(crate) sessions: Slots<Box<Session>>,
     pub(crate) session_names: Map<Arc<str>, SessionRef>,
@@ -72,6 +81,8 @@ pub struct Broker {
     pub(crate) lease_epoch: u32,
     pub(crate) receives: u64,
     pub(crate) counts: Counts,
+    /// Runs that recovery knows by name.
+    pub(crate) recovering: Map<u64, RunRef>,
     /// Reused by settlements.
     pub(crate) scratch: Vec<Inflight>,
     /// Reused by publishes.
@@ -100,6 +111,28 @@ pub(crate) struct Pass<'a> {
     answers_wait: bool,
 }
 
+/// Runs `run` with a pass whose records and effects go nowhere.
+pub(crate) fn discarded(out: &mut Out, run: impl FnOnce(&mut Pass<'_>)) {
+    struct Nowhere;
+    impl RecordSink for Nowhere {
+        fn append(&mut self, _: u8, _: &[u8], _: Option<&Bytes>, _: u32) -> u64 {
+            0
+        }
+        fn tail(&self) -> u64 {
+            0
+        }
+    }
+    let log = &mut Nowhere;
+    let settlements = Settlements::default();
+    run(&mut Pass {
+        log,
+        out,
+        settlements,
+        units: u32::MAX,
+        answers_wait: false,
+    });
+}
+
 /// Replaced by the end of the newest batch when the call ends (law L1).
 pub(crate) const AT_END: u64 = u64::MAX;
 
@@ -114,12 +147,23 @@ impl Pass<'_> {
     ) {
         let Some(token) = token else { return };
         self.answers_wait |= after == AT_END;
-        self.out.effects.push(Effect::Answer { connection, after, token, answer });
+        self.out.effects.push(Effect::Answer {
+            connection,
+            after,
+            token,
+            answer,
+        });
     }
 
     /// Refuses a command that has a token. A refusal rests on state that may not be durable yet.
     pub(crate) fn refuse(&mut self, connection: ConnectionId, token: Option<Token>, why: Refusal) {
         self.answer(connection, token, AT_END, Answer::Refused(why));
+    }
+
+    /// The end of everything decided so far, settlements included (law L1).
+    pub(crate) fn position(&mut self) -> u64 {
+        self.settlements.write(self.log);
+        self.log.tail()
     }
 
     /// Takes up to `n` units; 0 when none is left.
@@ -142,9 +186,11 @@ impl Broker {
             now: Now::default(),
             store: Store::default(),
             queues: Map::with_hasher(seed),
+            queue_names: Map::with_hasher(seed),
             next_queue: 1,
             addresses: Map::with_hasher(seed),
             trie: TopicTrie::new(seed),
+            subscriptions: Map::with_hasher(seed),
             sessions: Slots::default(),
             session_names: Map::with_hasher(seed),
             lanes: Slots::default(),
@@ -156,6 +202,7 @@ impl Broker {
             lease_epoch: 0,
             receives: 0,
             counts: Counts::default(),
+            recovering: Map::with_hasher(seed),
             scratch: Vec::new(),
             targets: Vec::new(),
         }
@@ -178,7 +225,13 @@ impl Broker {
         self.now = now;
         let units = self.limits.units_per_call;
         let settlements = Settlements::default();
-        let mut pass = Pass { log, out, settlements, units, answers_wait: false };
+        let mut pass = Pass {
+            log,
+            out,
+            settlements,
+            units,
+            answers_wait: false,
+        };
         for command in commands.drain(..) {
             if connection == ConnectionId::BROKER || self.open(connection) {
                 self.command(connection, command, &mut pass);
@@ -197,7 +250,11 @@ impl Broker {
             Command::Room(bytes) => self.give_room(connection, bytes),
             Command::Credit { consumer, messages } => self.credit(connection, consumer, messages),
             Command::Consume(consume) => self.consume(connection, consume, pass),
-            Command::Cancel { consumer, written, token } => {
+            Command::Cancel {
+                consumer,
+                written,
+                token,
+            } => {
                 self.cancel(connection, consumer, written, token, pass);
             }
             Command::Attach(attach) => self.attach(connection, attach, pass),
@@ -208,10 +265,18 @@ impl Broker {
             }
             Command::Receive(receive) => self.receive(connection, receive, pass),
             Command::CancelReceive { receive } => self.cancel_receive(connection, receive),
-            Command::Lease { lease, action, token } => {
+            Command::Lease {
+                lease,
+                action,
+                token,
+            } => {
                 self.lease(connection, lease, action, token, pass);
             }
-            Command::DeclareAddress { address, anycast, multicast } => {
+            Command::DeclareAddress {
+                address,
+                anycast,
+                multicast,
+            } => {
                 self.declare_address(address, anycast, multicast);
             }
             Command::DeclareQueue(spec) => self.declare_queue(spec, pass),
@@ -225,7 +290,9 @@ impl Broker {
 
     fn run_work(&mut self, pass: &mut Pass<'_>) {
         while pass.units > 0 {
-            let Some(work) = self.work.pop_front() else { break };
+            let Some(work) = self.work.pop_front() else {
+                break;
+            };
             match work {
                 Work::Pump(queue) => self.pump(queue, pass),
                 Work::Resend(session) => self.resend(session, pass),

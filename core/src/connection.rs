@@ -37,11 +37,18 @@ impl Connection {
     pub(crate) fn fits(&self, bytes_each: usize, count: u32) -> u32 {
         let each = u32::try_from(bytes_each.max(1)).unwrap_or(u32::MAX);
         let fit = (self.room / each).min(count);
-        if fit == 0 && self.room == self.room_max { 1 } else { fit }
+        if fit == 0 && self.room == self.room_max {
+            1
+        } else {
+            fit
+        }
     }
 
     pub(crate) fn lane(&self, key: ConsumerKey) -> Option<LaneRef> {
-        self.lanes.iter().find(|(k, _)| *k == key).map(|(_, lane)| *lane)
+        self.lanes
+            .iter()
+            .find(|(k, _)| *k == key)
+            .map(|(_, lane)| *lane)
     }
 }
 
@@ -72,17 +79,28 @@ impl Broker {
     }
 
     pub(crate) fn connection(&self, id: ConnectionId) -> Option<&Connection> {
-        self.connections.get(id.slot as usize)?.as_deref().filter(|c| c.id == id)
+        self.connections
+            .get(id.slot as usize)?
+            .as_deref()
+            .filter(|c| c.id == id)
     }
 
     pub(crate) fn connection_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
-        self.connections.get_mut(id.slot as usize)?.as_deref_mut().filter(|c| c.id == id)
+        self.connections
+            .get_mut(id.slot as usize)?
+            .as_deref_mut()
+            .filter(|c| c.id == id)
     }
 
     /// Room that came back (law L22): whatever waited for it is listed.
     pub(crate) fn give_room(&mut self, id: ConnectionId, bytes: u32) {
-        let Some(connection) = self.connection_mut(id) else { return };
-        connection.room = connection.room.saturating_add(bytes).min(connection.room_max);
+        let Some(connection) = self.connection_mut(id) else {
+            return;
+        };
+        connection.room = connection
+            .room
+            .saturating_add(bytes)
+            .min(connection.room_max);
         let session = connection.session;
         for queue in std::mem::take(&mut connection.starved) {
             self.list(queue);
@@ -122,7 +140,10 @@ impl Broker {
         for &(key, tag) in &close.written {
             self.written(id, key, tag, pass);
         }
-        let Some(connection) = self.connections.get_mut(id.slot as usize).and_then(Option::take)
+        let Some(connection) = self
+            .connections
+            .get_mut(id.slot as usize)
+            .and_then(Option::take)
         else {
             return;
         };

@@ -130,15 +130,23 @@ impl Lane {
         into: &mut Vec<Inflight>,
     ) -> Result<(), NotHeld> {
         let end = first + Tag::from(count);
-        let start = self.inflight.partition_point(|p| p.tag + Tag::from(p.count) <= first);
+        let start = self
+            .inflight
+            .partition_point(|p| p.tag + Tag::from(p.count) <= first);
         let (mut at, mut next) = (start, first);
         while next < end {
-            let piece = self.inflight.get(at).filter(|p| p.tag <= next).ok_or(NotHeld)?;
+            let piece = self
+                .inflight
+                .get(at)
+                .filter(|p| p.tag <= next)
+                .ok_or(NotHeld)?;
             next = piece.tag + Tag::from(piece.count);
             at += 1;
         }
         self.unsettled -= count;
-        let Some(piece) = self.inflight.get_mut(start) else { return Ok(()) };
+        let Some(piece) = self.inflight.get_mut(start) else {
+            return Ok(());
+        };
         if piece.tag < first {
             let (head, rest) = split(*piece, u32::try_from(first - piece.tag).unwrap_or(0));
             *piece = head;
@@ -179,7 +187,9 @@ impl Lane {
 
     /// Whether `tag` is unsettled.
     pub(crate) fn holds(&self, tag: Tag) -> bool {
-        let at = self.inflight.partition_point(|p| p.tag + Tag::from(p.count) <= tag);
+        let at = self
+            .inflight
+            .partition_point(|p| p.tag + Tag::from(p.count) <= tag);
         self.inflight.get(at).is_some_and(|p| p.tag <= tag)
     }
 

@@ -13,15 +13,26 @@ pub(crate) enum Deadline {
     /// A redelivery delay ends.
     Redeliver { queue: QueueId, sequence: u64 },
     /// Messages reach their time to live.
-    Expire { queue: QueueId, sequence: u64, count: u32 },
+    Expire {
+        queue: QueueId,
+        sequence: u64,
+        count: u32,
+    },
     /// A pause of a queue ends.
     Pump(QueueId),
     /// A lease ends.
     Lease { queue: QueueId, sequence: u64 },
     /// The wait of a receive ends.
-    Receive { queue: QueueId, connection: ConnectionId, token: Token },
+    Receive {
+        queue: QueueId,
+        connection: ConnectionId,
+        token: Token,
+    },
     /// A session without connection expires; `detachment` tells whether it came back meanwhile.
-    Session { session: SessionRef, detachment: u64 },
+    Session {
+        session: SessionRef,
+        detachment: u64,
+    },
     /// Look whether an auto-created queue is still unused.
     Reap(QueueId),
 }
@@ -51,7 +62,11 @@ impl Deadlines {
     }
 
     fn pop(&mut self, now_ms: u64) -> Option<Deadline> {
-        if self.is_due(now_ms) { self.due.pop_first().map(|(_, deadline)| deadline) } else { None }
+        if self.is_due(now_ms) {
+            self.due.pop_first().map(|(_, deadline)| deadline)
+        } else {
+            None
+        }
     }
 }
 
@@ -59,19 +74,32 @@ impl Broker {
     /// Does what is due, as far as the units reach.
     pub(crate) fn run_due(&mut self, pass: &mut Pass<'_>) {
         while pass.units > 0 {
-            let Some(deadline) = self.deadlines.pop(self.now.mono_ms) else { return };
+            let Some(deadline) = self.deadlines.pop(self.now.mono_ms) else {
+                return;
+            };
             pass.spend(1);
             match deadline {
                 Deadline::Redeliver { queue, sequence } => self.redeliver(queue, sequence),
-                Deadline::Expire { queue, sequence, count } => {
+                Deadline::Expire {
+                    queue,
+                    sequence,
+                    count,
+                } => {
                     self.expire(queue, sequence, count, pass);
                 }
                 Deadline::Pump(queue) => self.list(queue),
                 Deadline::Lease { queue, sequence } => self.lease_ended(queue, sequence, pass),
-                Deadline::Receive { queue, connection, token } => {
+                Deadline::Receive {
+                    queue,
+                    connection,
+                    token,
+                } => {
                     self.receive_timed_out(queue, connection, token, pass);
                 }
-                Deadline::Session { session, detachment } => {
+                Deadline::Session {
+                    session,
+                    detachment,
+                } => {
                     self.session_expired(session, detachment, pass);
                 }
                 Deadline::Reap(queue) => self.reap(queue, pass),

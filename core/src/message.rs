@@ -90,6 +90,35 @@ impl Run {
         })
     }
 
+    /// A run of `count` messages of `length` bytes each. `None` if they do not describe the block.
+    pub fn even(
+        envelope: Envelope,
+        format: Format,
+        block: Bytes,
+        count: u32,
+        length: u32,
+    ) -> Option<Self> {
+        let whole = u64::from(count) * u64::from(length) == block.len() as u64;
+        let in_range = count > 0 && count <= u32::from(u16::MAX);
+        let ends = Ends::Even(length);
+        (whole && in_range).then_some(Self {
+            envelope,
+            format,
+            block,
+            ends,
+            count,
+        })
+    }
+
+    /// The same with a block of its own, so that it holds on to no larger buffer.
+    #[must_use]
+    pub fn detached(self) -> Self {
+        Self {
+            block: Bytes::copy_from_slice(&self.block),
+            ..self
+        }
+    }
+
     /// Number of messages.
     pub fn count(&self) -> u32 {
         self.count

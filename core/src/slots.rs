@@ -9,7 +9,10 @@ pub(crate) struct Slots<T> {
 
 impl<T> Default for Slots<T> {
     fn default() -> Self {
-        Self { places: Vec::new(), free: Vec::new() }
+        Self {
+            places: Vec::new(),
+            free: Vec::new(),
+        }
     }
 }
 
@@ -40,6 +43,8 @@ impl<T> Slots<T> {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        (0u32..).zip(&self.places).filter_map(|(place, value)| Some((place, value.as_ref()?)))
+        (0u32..)
+            .zip(&self.places)
+            .filter_map(|(place, value)| Some((place, value.as_ref()?)))
     }
 }

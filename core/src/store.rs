@@ -36,7 +36,12 @@ pub(crate) struct Store {
 impl Store {
     /// Takes a run in with no references yet; [`Store::retain`] them before the next release.
     pub(crate) fn insert(&mut self, run: Option<Arc<Run>>, name: u64, live: u32) -> RunRef {
-        RunRef(self.slots.insert(Stored { run, name, refs: 0, live }))
+        RunRef(self.slots.insert(Stored {
+            run,
+            name,
+            refs: 0,
+            live,
+        }))
     }
 
     /// Adds `n` references.
@@ -64,10 +69,10 @@ impl Store {
                 _ => out.dead.push((stored.name, died)),
             }
         }
-        if stored.refs == 0 {
-            if let Some(run) = self.slots.remove(run.0).and_then(|stored| stored.run) {
-                out.garbage.push(run);
-            }
+        if stored.refs == 0
+            && let Some(run) = self.slots.remove(run.0).and_then(|stored| stored.run)
+        {
+            out.garbage.push(run);
         }
     }
 
@@ -98,7 +103,9 @@ impl Store {
 
     /// All entries.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (RunRef, &Stored)> {
-        self.slots.iter().map(|(place, stored)| (RunRef(place), stored))
+        self.slots
+            .iter()
+            .map(|(place, stored)| (RunRef(place), stored))
     }
 
     fn slot(&mut self, run: RunRef) -> Option<&mut Stored> {

@@ -91,13 +91,19 @@ impl Block {
 
     fn bit(&self, offset: u16) -> bool {
         self.bits.as_ref().is_some_and(|bits| {
-            bits.get(usize::from(offset / 64)).is_some_and(|w| w >> (offset % 64) & 1 == 1)
+            bits.get(usize::from(offset / 64))
+                .is_some_and(|w| w >> (offset % 64) & 1 == 1)
         })
     }
 
     fn entry(&self, offset: u16) -> Option<&Entry> {
-        let index = self.entries.partition_point(|entry| entry.start <= offset).checked_sub(1)?;
-        self.entries.get(index).filter(|entry| offset - entry.start < entry.count)
+        let index = self
+            .entries
+            .partition_point(|entry| entry.start <= offset)
+            .checked_sub(1)?;
+        self.entries
+            .get(index)
+            .filter(|entry| offset - entry.start < entry.count)
     }
 
     fn piece(&self, offset: u16, max: u32) -> Option<Piece> {
@@ -166,7 +172,11 @@ impl Index {
             .is_some_and(|block| sequence < block.base + u64::from(BLOCK_MESSAGES));
         if !fits {
             let entries = std::mem::take(&mut self.spare);
-            self.blocks.push_back(Block { base: sequence, entries, ..Block::default() });
+            self.blocks.push_back(Block {
+                base: sequence,
+                entries,
+                ..Block::default()
+            });
         }
         // There is a block: it was there or has just been pushed.
         let last = self.blocks.len() - 1;
@@ -179,7 +189,10 @@ impl Index {
         {
             return Some(0);
         }
-        let index = self.blocks.partition_point(|block| block.base <= sequence).checked_sub(1)?;
+        let index = self
+            .blocks
+            .partition_point(|block| block.base <= sequence)
+            .checked_sub(1)?;
         let block = self.blocks.get(index)?;
         (sequence - block.base < u64::from(block.len)).then_some(index)
     }
@@ -204,7 +217,9 @@ impl Index {
             if block.live == 0 {
                 continue;
             }
-            let from = sequence.saturating_sub(block.base).max(u64::from(block.prefix));
+            let from = sequence
+                .saturating_sub(block.base)
+                .max(u64::from(block.prefix));
             let from = u16::try_from(from).unwrap_or(BLOCK_MESSAGES);
             if let Some(offset) = (from..block.len).find(|&offset| !block.settled(offset)) {
                 return block.piece(offset, max);
@@ -231,10 +246,14 @@ impl Index {
 
     /// Settles a piece that is known to be unsettled as a whole.
     pub(crate) fn settle_piece(&mut self, sequence: u64, count: u32) {
-        let Some(block) = self.find(sequence).and_then(|index| self.blocks.get_mut(index)) else {
+        let Some(block) = self
+            .find(sequence)
+            .and_then(|index| self.blocks.get_mut(index))
+        else {
             return;
         };
-        let (Ok(offset), Ok(n)) = (u16::try_from(sequence - block.base), u16::try_from(count)) else {
+        let (Ok(offset), Ok(n)) = (u16::try_from(sequence - block.base), u16::try_from(count))
+        else {
             return;
         };
         if offset == block.prefix && block.bits.is_none() {

@@ -22,7 +22,9 @@ impl Broker {
         reason: MoveReason,
         pass: &mut Pass<'_>,
     ) {
-        let Some(queue) = self.queues.get_mut(&id) else { return };
+        let Some(queue) = self.queues.get_mut(&id) else {
+            return;
+        };
         let target = queue.settings.dead_letter_address.clone();
         if target.as_deref() == Some(queue.address.as_str()) {
             queue.counts.remove(&sequence);
@@ -43,10 +45,16 @@ impl Broker {
         reason: MoveReason,
         pass: &mut Pass<'_>,
     ) {
-        let Some(source) = self.queues.get(&from) else { return };
-        let Some(piece) = source.index.piece(sequence, 1) else { return };
+        let Some(source) = self.queues.get(&from) else {
+            return;
+        };
+        let Some(piece) = source.index.piece(sequence, 1) else {
+            return;
+        };
         let origin = self.origin(source, piece.run, reason);
-        let target = target.and_then(|name| self.move_target(name, pass)).filter(|to| *to != from);
+        let target = target
+            .and_then(|name| self.move_target(name, pass))
+            .filter(|to| *to != from);
         let (Some(to), Some(origin)) = (target, origin) else {
             self.counts.dropped_no_address += 1;
             self.settle_piece(from, sequence, 1, piece.run, pass);
@@ -54,7 +62,9 @@ impl Broker {
         };
         let name = self.store.stored(piece.run).map_or(0, |stored| stored.name);
         let durable_source = self.queues.get(&from).is_some_and(|queue| queue.durable);
-        let Some(queue) = self.queues.get_mut(&to) else { return };
+        let Some(queue) = self.queues.get_mut(&to) else {
+            return;
+        };
         let landed = queue.next;
         queue.next += 1;
         queue.index.push(landed, 1, piece.run, piece.first, MOVED);

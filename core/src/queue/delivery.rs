@@ -45,11 +45,15 @@ impl Broker {
         }
         loop {
             let units = pass.units;
-            let Some(queue) = self.queues.get_mut(&id) else { return };
+            let Some(queue) = self.queues.get_mut(&id) else {
+                return;
+            };
             if queue.consumers.is_empty() && queue.waiters.is_empty() {
                 return;
             }
-            let Some(piece) = queue.available(units.max(1)) else { return };
+            let Some(piece) = queue.available(units.max(1)) else {
+                return;
+            };
             if units == 0 {
                 self.list(id);
                 return;
@@ -57,7 +61,10 @@ impl Broker {
             if self.expire_if_due(id, piece, pass) {
                 continue;
             }
-            let each = self.store.run(piece.run).map_or(1, |run| run.size(piece.first, 1));
+            let each = self
+                .store
+                .run(piece.run)
+                .map_or(1, |run| run.size(piece.first, 1));
             match self.taker(id, piece.count, each + ROOM_PER_MESSAGE) {
                 Taker::Consumer(consumer, count) => {
                     let count = pass.spend(count);
@@ -75,7 +82,9 @@ impl Broker {
     /// Whose turn it is, and how many of `count` messages it gets: everyone who is ready gets an
     /// equal share, so that a run is spread as single messages would be.
     fn taker(&mut self, id: QueueId, count: u32, each: usize) -> Taker {
-        let Some(queue) = self.queues.get(&id) else { return Taker::Nobody };
+        let Some(queue) = self.queues.get(&id) else {
+            return Taker::Nobody;
+        };
         let places = queue.consumers.len() + usize::from(!queue.waiters.is_empty());
         let start = if queue.turn < places { queue.turn } else { 0 };
         let mut found = None;
@@ -123,20 +132,34 @@ impl Broker {
         count: u32,
         each: usize,
     ) -> (u32, Option<ConnectionId>) {
-        let Some(consumer) = self.consumers.at(consumer.0) else { return (0, None) };
-        let Some(lane) = self.lanes.at(consumer.lane.0) else { return (0, None) };
+        let Some(consumer) = self.consumers.at(consumer.0) else {
+            return (0, None);
+        };
+        let Some(lane) = self.lanes.at(consumer.lane.0) else {
+            return (0, None);
+        };
         let credit = lane.credit().min(count);
-        let Some(connection) = lane.owner.filter(|_| credit > 0) else { return (0, None) };
-        let fits = self.connection(connection).map_or(0, |c| c.fits(each, credit));
+        let Some(connection) = lane.owner.filter(|_| credit > 0) else {
+            return (0, None);
+        };
+        let fits = self
+            .connection(connection)
+            .map_or(0, |c| c.fits(each, credit));
         (fits, (fits == 0).then_some(connection))
     }
 
     fn hand_out(&mut self, id: QueueId, piece: Piece, to: ConsumerRef, pass: &mut Pass<'_>) {
-        let Some(queue) = self.queues.get_mut(&id) else { return };
+        let Some(queue) = self.queues.get_mut(&id) else {
+            return;
+        };
         queue.take(piece.sequence, piece.count);
         let attempts = queue.attempts(piece.sequence);
-        let Some(consumer) = self.consumers.at(to.0).copied() else { return };
-        let Some(lane) = self.lanes.at_mut(consumer.lane.0) else { return };
+        let Some(consumer) = self.consumers.at(to.0).copied() else {
+            return;
+        };
+        let Some(lane) = self.lanes.at_mut(consumer.lane.0) else {
+            return;
+        };
         let held = Inflight {
             tag: 0,
             count: piece.count,
@@ -150,7 +173,9 @@ impl Broker {
         let tag = lane.hold(held);
         let (owner, key, opened) = (lane.owner, lane.key, lane.opened_after);
         self.reserve_ids(consumer.lane, pass);
-        let Some((delivery, after)) = self.delivery(key, tag, piece, id, attempts) else { return };
+        let Some((delivery, after)) = self.delivery(key, tag, piece, id, attempts) else {
+            return;
+        };
         self.counts.delivered += u64::from(piece.count);
         if let Some(connection) = owner {
             self.send(connection, after.max(opened), delivery, pass);
@@ -168,7 +193,11 @@ impl Broker {
         if let Some(connection) = self.connection_mut(to) {
             connection.take_room(delivery.room() as usize);
         }
-        pass.out.effects.push(Effect::Deliver { connection: to, after, delivery });
+        pass.out.effects.push(Effect::Deliver {
+            connection: to,
+            after,
+            delivery,
+        });
     }
 
     /// The delivery of a piece of a queue and the position it waits for (law L1).
@@ -202,9 +231,16 @@ impl Broker {
 
     /// Settles deliveries of a lane as their client says.
     pub(crate) fn settle(&mut self, id: ConnectionId, settle: Settle, pass: &mut Pass<'_>) {
-        let Settle { consumer, tags, outcome, token } = settle;
+        let Settle {
+            consumer,
+            tags,
+            outcome,
+            token,
+        } = settle;
         let mut pieces = std::mem::take(&mut self.scratch);
-        let lane = self.connection(id).and_then(|connection| connection.lane(consumer));
+        let lane = self
+            .connection(id)
+            .and_then(|connection| connection.lane(consumer));
         let held = match lane.and_then(|lane| self.lanes.at_mut(lane.0)) {
             Some(lane) => cut(lane, tags, &mut pieces),
             None => false,
@@ -230,7 +266,9 @@ impl Broker {
         tag: Tag,
         pass: &mut Pass<'_>,
     ) {
-        let Some(lane_ref) = self.connection(id).and_then(|c| c.lane(consumer)) else { return };
+        let Some(lane_ref) = self.connection(id).and_then(|c| c.lane(consumer)) else {
+            return;
+        };
         let mut pieces = std::mem::take(&mut self.scratch);
         if let Some(lane) = self.lanes.at_mut(lane_ref.0) {
             lane.written = lane.written.max(tag.min(lane.next_tag - 1));
@@ -249,7 +287,9 @@ impl Broker {
 
     /// More credit for a consumer.
     pub(crate) fn credit(&mut self, id: ConnectionId, consumer: ConsumerKey, messages: u32) {
-        let Some(lane_ref) = self.connection(id).and_then(|c| c.lane(consumer)) else { return };
+        let Some(lane_ref) = self.connection(id).and_then(|c| c.lane(consumer)) else {
+            return;
+        };
         if let Some(lane) = self.lanes.at_mut(lane_ref.0) {
             lane.window = lane.window.saturating_add(messages);
         }
@@ -258,14 +298,24 @@ impl Broker {
 
     /// A lane has credit again: its queues may go on.
     pub(crate) fn lane_moved(&mut self, lane: LaneRef) {
-        let Some(state) = self.lanes.at(lane.0) else { return };
+        let Some(state) = self.lanes.at(lane.0) else {
+            return;
+        };
         if let Some(session) = state.session {
             self.continue_session(session);
         }
-        let Some(state) = self.lanes.at(lane.0) else { return };
+        let Some(state) = self.lanes.at(lane.0) else {
+            return;
+        };
         for at in 0..state.consumers.len() {
-            let consumer = self.lanes.at(lane.0).and_then(|l| l.consumers.get(at)).copied();
-            let queue = consumer.and_then(|c| self.consumers.at(c.0)).map(|c| c.queue);
+            let consumer = self
+                .lanes
+                .at(lane.0)
+                .and_then(|l| l.consumers.get(at))
+                .copied();
+            let queue = consumer
+                .and_then(|c| self.consumers.at(c.0))
+                .map(|c| c.queue);
             if let Some(queue) = queue {
                 self.list(queue);
             }
@@ -315,11 +365,16 @@ impl Broker {
         run: RunRef,
         pass: &mut Pass<'_>,
     ) {
-        let Some(queue) = self.queues.get_mut(&id) else { return };
+        let Some(queue) = self.queues.get_mut(&id) else {
+            return;
+        };
         queue.index.settle_piece(sequence, count);
         queue.forget(sequence, count);
         self.counts.messages = self.counts.messages.saturating_sub(u64::from(count));
-        let journalled = self.store.stored(run).is_some_and(|stored| stored.name != 0);
+        let journalled = self
+            .store
+            .stored(run)
+            .is_some_and(|stored| stored.name != 0);
         if queue.durable && journalled {
             pass.settlements.add(id, sequence, count);
         }
@@ -333,8 +388,13 @@ impl Broker {
 
     /// Marks a session for going on with what waits for credit or room.
     pub(crate) fn continue_session(&mut self, session: SessionRef) {
-        let Some(state) = self.sessions.at(session.0) else { return };
-        let resending = self.lanes.at(state.lane.0).is_some_and(|lane| lane.resend.is_some());
+        let Some(state) = self.sessions.at(session.0) else {
+            return;
+        };
+        let resending = self
+            .lanes
+            .at(state.lane.0)
+            .is_some_and(|lane| lane.resend.is_some());
         if resending {
             self.work.push_back(Work::Resend(session));
         }
@@ -368,5 +428,9 @@ fn delivery_after(queue: &Queue, name: u64, moved: bool) -> u64 {
         return 0;
     }
     let stored = if name == 0 { 0 } else { name + 1 };
-    if moved { stored.max(queue.moved_after) } else { stored }
+    if moved {
+        stored.max(queue.moved_after)
+    } else {
+        stored
+    }
 }

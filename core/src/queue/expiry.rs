@@ -17,7 +17,14 @@ impl Broker {
         }
         let wait = expires.saturating_sub(self.now.wall_ms);
         let due = self.now.mono_ms.saturating_add(wait);
-        self.deadlines.set(due, Deadline::Expire { queue: id, sequence, count });
+        self.deadlines.set(
+            due,
+            Deadline::Expire {
+                queue: id,
+                sequence,
+                count,
+            },
+        );
     }
 
     /// Moves a piece that is about to be handed out if its time is over.
@@ -36,16 +43,12 @@ impl Broker {
 
     /// A deadline has come: whatever of these messages is still available is moved. What is out
     /// is looked at again when it comes back.
-    pub(crate) fn expire(
-        &mut self,
-        id: QueueId,
-        sequence: u64,
-        count: u32,
-        pass: &mut Pass<'_>,
-    ) {
+    pub(crate) fn expire(&mut self, id: QueueId, sequence: u64, count: u32, pass: &mut Pass<'_>) {
         let done = pass.spend(count);
         for sequence in sequence..sequence + u64::from(done) {
-            let Some(queue) = self.queues.get(&id) else { return };
+            let Some(queue) = self.queues.get(&id) else {
+                return;
+            };
             if queue.is_available(sequence) && queue.index.piece(sequence, 1).is_some() {
                 self.expire_one(id, sequence, pass);
             }
@@ -53,7 +56,14 @@ impl Broker {
         if done < count {
             let (sequence, count) = (sequence + u64::from(done), count - done);
             let due = self.now.mono_ms;
-            self.deadlines.set(due, Deadline::Expire { queue: id, sequence, count });
+            self.deadlines.set(
+                due,
+                Deadline::Expire {
+                    queue: id,
+                    sequence,
+                    count,
+                },
+            );
         }
     }
 
@@ -62,7 +72,10 @@ impl Broker {
             queue.take_one(sequence);
         }
         self.counts.expired += 1;
-        let target = self.queues.get(&id).and_then(|queue| queue.settings.expiry_address.clone());
+        let target = self
+            .queues
+            .get(&id)
+            .and_then(|queue| queue.settings.expiry_address.clone());
         self.move_message(id, sequence, target.as_deref(), MoveReason::Expired, pass);
     }
 }

@@ -53,7 +53,9 @@ impl Broker {
             receive: self.receives,
         };
         let max_waiters = self.limits.max_waiters;
-        let Some(queue) = self.queues.get_mut(&queue_id) else { return };
+        let Some(queue) = self.queues.get_mut(&queue_id) else {
+            return;
+        };
         if queue.waiters.len() >= max_waiters {
             return pass.refuse(id, Some(token), Refusal::LimitReached(Limit::Waiters));
         }
@@ -64,22 +66,33 @@ impl Broker {
         self.pump(queue_id, pass);
         if self.has_waiter(queue_id, id, token) {
             let due = self.now.mono_ms.saturating_add(receive.wait_ms);
-            let deadline = Deadline::Receive { queue: queue_id, connection: id, token };
+            let deadline = Deadline::Receive {
+                queue: queue_id,
+                connection: id,
+                token,
+            };
             self.deadlines.set(due, deadline);
         }
     }
 
     fn has_waiter(&self, queue: QueueId, id: ConnectionId, token: Token) -> bool {
         self.queues.get(&queue).is_some_and(|queue| {
-            queue.waiters.iter().any(|w| w.connection == id && w.token == token)
+            queue
+                .waiters
+                .iter()
+                .any(|w| w.connection == id && w.token == token)
         })
     }
 
     /// Forgets a waiting receive.
     pub(crate) fn drop_waiter(&mut self, queue: QueueId, id: ConnectionId, token: Token) -> bool {
-        let Some(state) = self.queues.get_mut(&queue) else { return false };
+        let Some(state) = self.queues.get_mut(&queue) else {
+            return false;
+        };
         let before = state.waiters.len();
-        state.waiters.retain(|w| w.connection != id || w.token != token);
+        state
+            .waiters
+            .retain(|w| w.connection != id || w.token != token);
         let dropped = state.waiters.len() < before;
         if let Some(connection) = self.connection_mut(id) {
             connection.receives.retain(|(t, _)| *t != token);
@@ -91,7 +104,11 @@ impl Broker {
     /// The client of a waiting receive went away.
     pub(crate) fn cancel_receive(&mut self, id: ConnectionId, token: Token) {
         let queue = self.connection(id).and_then(|connection| {
-            connection.receives.iter().find(|(t, _)| *t == token).map(|(_, queue)| *queue)
+            connection
+                .receives
+                .iter()
+                .find(|(t, _)| *t == token)
+                .map(|(_, queue)| *queue)
         });
         if let Some(queue) = queue {
             self.drop_waiter(queue, id, token);
@@ -119,18 +136,27 @@ impl Broker {
         let mut leased = Vec::new();
         let (mut bytes, mut after) = (0usize, 0u64);
         while leased.len() < waiter.max_messages as usize {
-            let Some(piece) = self.queues.get_mut(&id).and_then(|queue| queue.available(1)) else {
+            let Some(piece) = self
+                .queues
+                .get_mut(&id)
+                .and_then(|queue| queue.available(1))
+            else {
                 break;
             };
             if self.expire_if_due(id, piece, pass) {
                 continue;
             }
-            let size = self.store.run(piece.run).map_or(0, |run| run.size(piece.first, 1));
+            let size = self
+                .store
+                .run(piece.run)
+                .map_or(0, |run| run.size(piece.first, 1));
             if !leased.is_empty() && bytes + size > waiter.max_bytes as usize {
                 break;
             }
             bytes += size;
-            let Some((one, position)) = self.lease_one(id, piece, &waiter) else { break };
+            let Some((one, position)) = self.lease_one(id, piece, &waiter) else {
+                break;
+            };
             after = after.max(position);
             leased.push(one);
         }
@@ -149,13 +175,24 @@ impl Broker {
         let queue = self.queues.get_mut(&id)?;
         queue.take(piece.sequence, 1);
         let attempts = queue.attempts(piece.sequence);
-        let lease = Lease { epoch, until_ms, receive: waiter.receive };
+        let lease = Lease {
+            epoch,
+            until_ms,
+            receive: waiter.receive,
+        };
         queue.leases.insert(piece.sequence, lease);
-        let due = Deadline::Lease { queue: id, sequence: piece.sequence };
+        let due = Deadline::Lease {
+            queue: id,
+            sequence: piece.sequence,
+        };
         self.deadlines.set(until_ms, due);
         let piece = Piece { count: 1, ..piece };
         let (delivery, after) = self.delivery(ConsumerKey::SESSION, 0, piece, id, attempts)?;
-        let lease = LeaseId { queue: id, sequence: piece.sequence, epoch };
+        let lease = LeaseId {
+            queue: id,
+            sequence: piece.sequence,
+            epoch,
+        };
         Some((Leased { lease, delivery }, after))
     }
 
@@ -170,17 +207,28 @@ impl Broker {
     ) {
         let now = self.now.mono_ms;
         let held = self.queues.get_mut(&lease.queue).and_then(|queue| {
-            let held = queue.leases.get_mut(&lease.sequence).filter(|l| l.epoch == lease.epoch)?;
+            let held = queue
+                .leases
+                .get_mut(&lease.sequence)
+                .filter(|l| l.epoch == lease.epoch)?;
             if let LeaseAction::Extend { lease_ms } = action {
                 held.until_ms = now.saturating_add(lease_ms);
                 return Some(held.until_ms);
             }
-            queue.leases.remove(&lease.sequence).map(|lease| lease.until_ms)
+            queue
+                .leases
+                .remove(&lease.sequence)
+                .map(|lease| lease.until_ms)
         });
-        let Some(until_ms) = held else { return pass.refuse(id, token, Refusal::LeaseGone) };
+        let Some(until_ms) = held else {
+            return pass.refuse(id, token, Refusal::LeaseGone);
+        };
         match action {
             LeaseAction::Extend { lease_ms } => {
-                let due = Deadline::Lease { queue: lease.queue, sequence: lease.sequence };
+                let due = Deadline::Lease {
+                    queue: lease.queue,
+                    sequence: lease.sequence,
+                };
                 self.deadlines.set(until_ms, due);
                 pass.answer(id, token, 0, Answer::Extended { lease_ms });
             }
@@ -196,8 +244,12 @@ impl Broker {
     }
 
     fn end_lease(&mut self, lease: LeaseId, outcome: Outcome, pass: &mut Pass<'_>) {
-        let Some(queue) = self.queues.get(&lease.queue) else { return };
-        let Some(piece) = queue.index.piece(lease.sequence, 1) else { return };
+        let Some(queue) = self.queues.get(&lease.queue) else {
+            return;
+        };
+        let Some(piece) = queue.index.piece(lease.sequence, 1) else {
+            return;
+        };
         let piece = Inflight {
             tag: 0,
             count: 1,
@@ -214,8 +266,15 @@ impl Broker {
     /// A lease has ended unsettled: an attempt, and a failure if it is the oldest of its receive.
     pub(crate) fn lease_ended(&mut self, id: QueueId, sequence: u64, pass: &mut Pass<'_>) {
         let now = self.now.mono_ms;
-        let Some(queue) = self.queues.get_mut(&id) else { return };
-        let Some(lease) = queue.leases.get(&sequence).copied().filter(|l| l.until_ms <= now) else {
+        let Some(queue) = self.queues.get_mut(&id) else {
+            return;
+        };
+        let Some(lease) = queue
+            .leases
+            .get(&sequence)
+            .copied()
+            .filter(|l| l.until_ms <= now)
+        else {
             return; // Settled or extended meanwhile.
         };
         let older = queue.leases.range(..sequence).rev().take(MAX_LOOK_BACK);
@@ -225,7 +284,9 @@ impl Broker {
         if oldest {
             queue.failed_receive = lease.receive;
         }
-        let Some(count) = self.count(id, sequence, 1, u32::from(oldest), pass) else { return };
+        let Some(count) = self.count(id, sequence, 1, u32::from(oldest), pass) else {
+            return;
+        };
         if !(oldest && self.dead_letter_if_exhausted(id, sequence, count, pass)) {
             self.return_messages(id, sequence, 1);
         }

@@ -22,7 +22,7 @@ use crate::ids::{ConnectionId, QueueId};
 use crate::session::SessionRef;
 use crate::settings::AddressSettings;
 
-pub(crate) use block::{Index, Piece, RETAINED};
+pub(crate) use block::{Index, MOVED, Piece, RETAINED};
 pub(crate) use delivery::mean_size;
 pub(crate) use lease::{Lease, Waiter};
 
@@ -91,6 +91,8 @@ pub(crate) struct Queue {
     pub(crate) listed: bool,
     /// A deadline will look whether it is still unused.
     pub(crate) reaping: bool,
+    /// `next` when it was found unused last.
+    pub(crate) reap_mark: u64,
 }
 
 impl Queue {
@@ -127,6 +129,7 @@ impl Queue {
             failed_receive: 0,
             listed: false,
             reaping: false,
+            reap_mark: 0,
         }
     }
 
@@ -151,7 +154,10 @@ impl Queue {
     /// As much of `piece` as is returned too.
     fn returned_piece(&self, mut piece: Piece) -> Piece {
         let run = self.returned.range(piece.sequence..).zip(piece.sequence..);
-        let consecutive = run.take(piece.count as usize).take_while(|(a, b)| **a == *b).count();
+        let consecutive = run
+            .take(piece.count as usize)
+            .take_while(|(a, b)| **a == *b)
+            .count();
         piece.count = u32::try_from(consecutive).unwrap_or(1);
         self.uniform(piece)
     }

@@ -17,7 +17,9 @@ const FLOOR_MS: u64 = 10;
 impl Broker {
     /// Puts messages back to their place, uncounted.
     pub(crate) fn return_messages(&mut self, id: QueueId, sequence: u64, count: u32) {
-        let Some(queue) = self.queues.get_mut(&id) else { return };
+        let Some(queue) = self.queues.get_mut(&id) else {
+            return;
+        };
         queue.returned.extend(sequence..sequence + u64::from(count));
         self.list(id);
     }
@@ -30,15 +32,25 @@ impl Broker {
         delay_ms: Option<u64>,
         pass: &mut Pass<'_>,
     ) {
-        let Some(count) = self.count(id, sequence, 1, 1, pass) else { return };
+        let Some(count) = self.count(id, sequence, 1, 1, pass) else {
+            return;
+        };
         if self.dead_letter_if_exhausted(id, sequence, count, pass) {
             return;
         }
-        let Some(queue) = self.queues.get_mut(&id) else { return };
+        let Some(queue) = self.queues.get_mut(&id) else {
+            return;
+        };
         let delay = delay_ms.unwrap_or_else(|| redelivery_delay(&queue.settings, count.failures));
         if delay > FLOOR_MS {
             let due = self.now.mono_ms.saturating_add(delay);
-            self.deadlines.set(due, Deadline::Redeliver { queue: id, sequence });
+            self.deadlines.set(
+                due,
+                Deadline::Redeliver {
+                    queue: id,
+                    sequence,
+                },
+            );
         } else {
             queue.returned.insert(sequence);
         }
@@ -66,7 +78,12 @@ impl Broker {
         count.attempts = count.attempts.saturating_add(attempts);
         count.failures = count.failures.saturating_add(failures);
         let count = *count;
-        if queue.durable && self.store.stored(piece.run).is_some_and(|stored| stored.name != 0) {
+        if queue.durable
+            && self
+                .store
+                .stored(piece.run)
+                .is_some_and(|stored| stored.name != 0)
+        {
             record::write_count(pass.log, id, sequence, count);
         }
         Some(count)
@@ -80,10 +97,12 @@ impl Broker {
         count: Count,
         pass: &mut Pass<'_>,
     ) -> bool {
-        let Some(queue) = self.queues.get(&id) else { return true };
+        let Some(queue) = self.queues.get(&id) else {
+            return true;
+        };
         let limited = !matches!(queue.kind, crate::queue::Kind::Session(_));
         let exhausted = match queue.settings.max_delivery_attempts {
-            DeliveryAttempts::Limited(max) => count.failures >= max.get(),
+            DeliveryAttempts::AtMost(max) => count.failures >= max.into(),
             DeliveryAttempts::Unlimited => false,
         };
         if limited && exhausted {
@@ -95,7 +114,9 @@ impl Broker {
     /// If a queue has one consumer only, what it gave back waits for the floor before it sees it again.
     pub(crate) fn pause_if_alone(&mut self, id: QueueId) {
         let due = self.now.mono_ms + FLOOR_MS;
-        let Some(queue) = self.queues.get_mut(&id) else { return };
+        let Some(queue) = self.queues.get_mut(&id) else {
+            return;
+        };
         if queue.consumers.len() == 1 && queue.waiters.is_empty() && queue.paused_until_ms < due {
             queue.paused_until_ms = due;
             self.deadlines.set(due, Deadline::Pump(id));
@@ -105,7 +126,9 @@ impl Broker {
     /// Takes back everything a lane holds. What was written counts as an attempt unless the client
     /// said goodbye, and the oldest of each consumer as a failure.
     pub(crate) fn give_back(&mut self, lane: LaneRef, polite: bool, pass: &mut Pass<'_>) {
-        let Some(state) = self.lanes.at_mut(lane.0) else { return };
+        let Some(state) = self.lanes.at_mut(lane.0) else {
+            return;
+        };
         let written = if polite { 0 } else { state.written };
         let pieces: Vec<Inflight> = state.inflight.drain(..).collect();
         state.unsettled = 0;
@@ -117,7 +140,9 @@ impl Broker {
     pub(crate) fn take_back(&mut self, pieces: &[Inflight], written: u64, pass: &mut Pass<'_>) {
         let mut failed: Vec<crate::consumer::ConsumerRef> = Vec::new();
         for piece in pieces {
-            let counted = (written + 1).saturating_sub(piece.tag).min(u64::from(piece.count));
+            let counted = (written + 1)
+                .saturating_sub(piece.tag)
+                .min(u64::from(piece.count));
             for offset in 0..counted {
                 let sequence = piece.sequence + offset;
                 let first = !failed.contains(&piece.consumer);
@@ -140,7 +165,9 @@ impl Broker {
 
     /// A redelivery delay has passed.
     pub(crate) fn redeliver(&mut self, id: QueueId, sequence: u64) {
-        let Some(queue) = self.queues.get_mut(&id) else { return };
+        let Some(queue) = self.queues.get_mut(&id) else {
+            return;
+        };
         if queue.index.piece(sequence, 1).is_some() {
             queue.returned.insert(sequence);
             self.list(id);
