@@ -1,2 +1,4 @@
 //! Core of the broker.
 #![warn(missing_docs)]
+
+pub mod map;
