@@ -1,4 +1,6 @@
 //! Core of the broker.
 #![warn(missing_docs)]
 
+pub mod address;
+pub mod dialect;
 pub mod map;
