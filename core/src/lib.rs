@@ -4,3 +4,4 @@
 pub mod address;
 pub mod dialect;
 pub mod map;
+pub mod topic_trie;
