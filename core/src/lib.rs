@@ -3,5 +3,6 @@
 
 pub mod address;
 pub mod dialect;
+pub mod large_map;
 pub mod map;
 pub mod topic_trie;

@@ -5,7 +5,8 @@
 //! 64 x 64 bit product with two secret words: without the seed nobody can prepare collisions.
 //!
 //! The order in which a map iterates depends on the seed and must never decide anything (L25):
-//! what is iterated to decide is kept in a vector or an ordered map.
+//! what is iterated to decide is kept in a vector or an ordered map. A table that peers can make
+//! large is a [`LargeMap`](crate::large_map::LargeMap), which grows without a pause.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hasher};

@@ -9,7 +9,8 @@
 
 use crate::address::{Address, Filter};
 use crate::dialect::{MANY_LEVELS, ONE_LEVEL};
-use crate::map::{Map, Seed};
+use crate::large_map::LargeMap;
+use crate::map::Seed;
 
 /// Values by filter, found by address. `T` is small: an id, an index.
 #[derive(Debug)]
@@ -213,8 +214,8 @@ impl<T> Default for Wild<T> {
 enum Children<T> {
     /// At most [`FEW_MAX`], ordered by segment.
     Few(Vec<(Box<str>, Node<T>)>),
-    /// Boxed twice: a table that grows moves pointers instead of nodes.
-    Many(Box<Map<Box<str>, Box<Node<T>>>>),
+    /// Boxed, so that a table moves pointers instead of nodes.
+    Many(Box<LargeMap<Box<str>, Box<Node<T>>>>),
 }
 
 impl<T> Children<T> {
@@ -232,17 +233,26 @@ impl<T> Children<T> {
         }
     }
 
+    /// The children that are left of a table.
+    fn few(entries: Vec<(Box<str>, Box<Node<T>>)>) -> Self {
+        let mut few: Vec<_> = entries
+            .into_iter()
+            .map(|(segment, child)| (segment, *child))
+            .collect();
+        few.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        Self::Few(few)
+    }
+
     /// The child under `segment`, made if there is none.
     fn entry(&mut self, segment: &str, seed: Seed) -> &mut Node<T> {
         if let Self::Few(few) = self
             && few.len() == FEW_MAX
             && position(few, segment).is_err()
         {
-            let mut many = Map::with_capacity_and_hasher(2 * FEW_MAX, seed);
-            many.extend(
-                few.drain(..)
-                    .map(|(segment, child)| (segment, Box::new(child))),
-            );
+            let mut many = LargeMap::new(seed);
+            for (segment, child) in few.drain(..) {
+                many.insert(segment, Box::new(child));
+            }
             *self = Self::Many(Box::new(many));
         }
         match self {
@@ -256,7 +266,7 @@ impl<T> Children<T> {
                 });
                 &mut few[at].1
             }
-            Self::Many(many) => many.entry(segment.into()).or_default(),
+            Self::Many(many) => many.get_or_insert_with(segment.into(), Box::default),
         }
     }
 }
@@ -284,28 +294,12 @@ impl<T: PartialEq> Children<T> {
                 let removed = child.remove(rest, value);
                 if child.is_empty() {
                     many.remove(segment);
-                    self.shrink_many();
+                    if many.len() <= FEW_MAX / 2 {
+                        *self = Self::few(many.take_entries());
+                    }
                 }
                 removed
             }
-        }
-    }
-
-    /// Gives memory back when three quarters of a table are unused, so that the cost of moving
-    /// is paid by the removals before it.
-    fn shrink_many(&mut self) {
-        let Self::Many(many) = self else {
-            return;
-        };
-        if many.len() <= FEW_MAX / 2 {
-            let mut few: Vec<_> = many
-                .drain()
-                .map(|(segment, child)| (segment, *child))
-                .collect();
-            few.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-            *self = Self::Few(few);
-        } else if many.len() < many.capacity() / 4 {
-            many.shrink_to(many.len() * 2);
         }
     }
 }
