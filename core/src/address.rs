@@ -4,6 +4,21 @@
 //! (see [`Dialect`]), empty segments stay. Equal names are equal bytes, so names are compared,
 //! hashed and ordered as text. Front-ends parse at the edge and render at the edge; nothing
 //! between them spells a name. A clone costs one counter.
+//!
+//! ```
+//! use ternmq_core::address::{Address, Filter};
+//! use ternmq_core::dialect::Dialect;
+//! use ternmq_core::topic_trie::matches_filter;
+//!
+//! # fn main() -> Result<(), ternmq_core::dialect::NameError> {
+//! let address = Address::parse("v1.2/temp", Dialect::Mqtt, 1_024)?;
+//! assert_eq!(address.as_str(), "v1%2E2.temp");
+//! let filter = Filter::parse("*.temp.>", Dialect::Amq, 1_024)?;
+//! assert!(matches_filter(&filter, &address));
+//! assert_eq!(filter.render(Dialect::Mqtt), "+/temp/#");
+//! # Ok(())
+//! # }
+//! ```
 
 use std::borrow::Borrow;
 use std::fmt;

@@ -272,6 +272,8 @@ fn names_take_no_wildcard() {
     }
 }
 
+// Catches: the limit of the configuration above 65,535, compared before the escapes are made, or
+// compared with the spelling instead of the canonical form.
 #[test]
 fn l25_length_is_limited_in_canonical_bytes() {
     for dialect in DIALECTS {
@@ -295,6 +297,7 @@ fn l25_length_is_limited_in_canonical_bytes() {
     assert!(Mqtt.parse("%2B%2B", Kind::Name, 2).is_ok());
 }
 
+// Catches: `level > MAX_LEVELS`.
 #[test]
 fn l25_depth_is_limited() {
     for (dialect, delimiter) in [(Mqtt, "/"), (Amq, "."), (Canonical, ".")] {

@@ -26,6 +26,7 @@ fn capacity<K, V>(part: &Part<K, V>) -> usize {
     }
 }
 
+// Catches: a table that is never split, parts that are never joined, a table that never shrinks.
 #[test]
 fn l21_a_large_map_is_made_of_small_tables_and_gives_them_back() {
     let entries = 200_000_u32;
@@ -59,6 +60,19 @@ fn a_split_map_is_joined_only_when_it_is_sparse() {
     assert_eq!(map.len(), JOIN_MAX + 1);
     assert_eq!(shape(&map.root).1, 1);
     assert_eq!(map.remove(&0), Some(()));
+    assert_eq!(shape(&map.root), (JOIN_MAX, 0));
+}
+
+#[test]
+fn looking_a_key_up_to_insert_it_does_not_count_it_twice() {
+    let mut map = LargeMap::new(Seed::new(14));
+    (0..=PART_MAX).for_each(|n| assert_eq!(map.insert(n, n), None));
+    for n in 0..=PART_MAX {
+        assert_eq!(*map.get_or_insert_with(n, || usize::MAX), n);
+        assert_eq!(map.insert(n, n), Some(n));
+    }
+    assert_eq!(map.len(), PART_MAX + 1);
+    (JOIN_MAX..=PART_MAX).for_each(|n| assert_eq!(map.remove(&n), Some(n)));
     assert_eq!(shape(&map.root), (JOIN_MAX, 0));
 }
 
