@@ -1,3 +1,7 @@
 //! TernMQ: a multi-protocol message broker. The library embeds a whole server in a program.
 
+pub mod cli;
+pub mod config;
 pub mod engine;
+pub mod process;
+pub mod server;
