@@ -84,12 +84,11 @@ impl Link {
             return;
         };
         self.unstash(into);
-        watch::collect(
-            &*self.shared.journal,
-            self.id.slot,
-            &outbox.pending,
-            |durable| outbox.contents.lock().take(into, durable),
-        );
+        let journal = &*self.shared.journal;
+        watch::collect(journal, self.id.slot, &outbox.pending, || {
+            let mut contents = outbox.contents.lock();
+            contents.take(into, journal.durable())
+        });
     }
 
     fn unstash(&self, into: &mut Released) {

@@ -140,9 +140,10 @@ impl Shared {
             if let Some((id, command)) = state.parked.pop() {
                 self.answer(id, &command, Refusal::DiskFull);
                 if let Some(outbox) = self.slots.outbox(id.slot) {
-                    let durable = self.journal.durable();
                     let none = ConnectionId::BROKER;
-                    aftermath.wakes.push(outbox, id, none, durable, |_| {});
+                    aftermath
+                        .wakes
+                        .push(outbox, id, none, &self.journal, |_, _| {});
                 }
             }
             return true;

@@ -227,7 +227,6 @@ impl Shared {
         if !order.is_sorted() {
             order.sort_unstable();
         }
-        let durable = self.journal.durable();
         for group in order.chunk_by(|a, b| a.0 == b.0) {
             let Some((id, _)) = group.first() else {
                 continue;
@@ -235,13 +234,15 @@ impl Shared {
             let Some(outbox) = self.slots.outbox(id.slot) else {
                 continue;
             };
-            aftermath.wakes.push(outbox, *id, own, durable, |contents| {
-                for (_, index) in group {
-                    if let Some(effect) = out.effects.get_mut(*index) {
-                        push_effect(contents, take_effect(effect), durable);
+            aftermath
+                .wakes
+                .push(outbox, *id, own, &self.journal, |contents, durable| {
+                    for (_, index) in group {
+                        if let Some(effect) = out.effects.get_mut(*index) {
+                            push_effect(contents, take_effect(effect), durable);
+                        }
                     }
-                }
-            });
+                });
         }
         out.effects.clear();
         self.fanouts.push(&mut fanouts);
