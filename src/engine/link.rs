@@ -128,17 +128,3 @@ impl Drop for Link {
         self.close(Close::default());
     }
 }
-
-impl Shared {
-    /// Takes the slot back; the core has seen the Close.
-    fn disconnect(&self, id: ConnectionId) {
-        let Some(outbox) = self.slots.outbox(id.slot) else {
-            return;
-        };
-        let contents = outbox.close(id.generation);
-        if contents.is_some_and(|contents| contents.queued_for_budget) {
-            self.budget.withdraw(id);
-        }
-        self.slots.give_back(id.slot);
-    }
-}
