@@ -6,6 +6,8 @@ use crate::address::{Address, Filter, QueueName};
 use crate::ids::{ConsumerKey, QueueId, Tag, Token};
 use crate::message::Run;
 
+pub use crate::settings::RoutingType;
+
 /// One request. A command with a token is answered exactly once; one without is not.
 #[derive(Debug)]
 pub enum Command {
@@ -112,15 +114,6 @@ pub enum SendMode {
     Anycast,
     /// No type given.
     Untyped,
-}
-
-/// Routing types of an address.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
-pub enum RoutingType {
-    /// Each message to one queue.
-    Anycast,
-    /// Each message to every queue.
-    Multicast,
 }
 
 /// A publish: one run, one route.
@@ -276,6 +269,9 @@ pub struct BindRequest {
     pub target: BindTarget,
     /// 0 gets messages without a queue; 1 from the session's queue.
     pub qos: u8,
+    /// Messages sent at most once go through the session's queue too, so that none is missed
+    /// between two connections.
+    pub queued: bool,
     /// Send retained values.
     pub retained: bool,
 }

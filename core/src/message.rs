@@ -65,9 +65,9 @@ impl Run {
     }
 
     /// A run whose messages end at `ends` within `block`, rising, the last at its end. `None` if
-    /// they do not describe the block, if it is empty, or above 4 GiB.
+    /// they do not describe the block, if there are none or more than 65,535, or above 4 GiB.
     pub fn new(envelope: Envelope, format: Format, block: Bytes, ends: &[u32]) -> Option<Self> {
-        let count = u32::try_from(ends.len()).ok()?;
+        let count = u32::from(u16::try_from(ends.len()).ok()?);
         let (first, last) = (*ends.first()?, *ends.last()?);
         if usize::try_from(last).ok()? != block.len() || ends.windows(2).any(|w| w[0] > w[1]) {
             return None;
@@ -88,6 +88,35 @@ impl Run {
             ends,
             count,
         })
+    }
+
+    /// A run of `count` messages of `length` bytes each. `None` if they do not describe the block.
+    pub fn even(
+        envelope: Envelope,
+        format: Format,
+        block: Bytes,
+        count: u32,
+        length: u32,
+    ) -> Option<Self> {
+        let whole = u64::from(count) * u64::from(length) == block.len() as u64;
+        let in_range = count > 0 && count <= u32::from(u16::MAX);
+        let ends = Ends::Even(length);
+        (whole && in_range).then_some(Self {
+            envelope,
+            format,
+            block,
+            ends,
+            count,
+        })
+    }
+
+    /// The same with a block of its own, so that it holds on to no larger buffer.
+    #[must_use]
+    pub fn detached(self) -> Self {
+        Self {
+            block: Bytes::copy_from_slice(&self.block),
+            ..self
+        }
     }
 
     /// Number of messages.
