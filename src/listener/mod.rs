@@ -10,7 +10,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -41,10 +40,6 @@ pub struct Hall {
     pub max_connections: u32,
     /// True once the server stops.
     pub stop: watch::Receiver<bool>,
-    /// Connections that are open.
-    pub open: AtomicU32,
-    /// Connections that were closed because there were too many.
-    pub refused: AtomicU64,
 }
 
 /// A bound endpoint.
@@ -313,36 +308,31 @@ async fn read_first(stream: &TcpStream) -> io::Result<(Detected, Vec<u8>)> {
 
 /// One of the connections there may be; free again when it is dropped.
 struct Seat {
-    hall: Arc<Hall>,
+    environment: Arc<Environment>,
 }
 
 impl Seat {
-    fn take(hall: &Arc<Hall>) -> Option<Self> {
-        let max = hall.max_connections;
-        let taken = hall
-            .open
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |open| {
-                (open < max).then_some(open + 1)
-            });
-        if taken.is_err() {
-            let before = hall.refused.fetch_add(1, Ordering::Relaxed);
-            if before.is_power_of_two() || before == 0 {
+    fn take(hall: &Hall) -> Option<Self> {
+        let counters = &hall.environment.counters;
+        if !counters.enter(hall.max_connections) {
+            let refused = counters.refused();
+            if refused.is_power_of_two() {
                 tracing::warn!(
-                    refused = before + 1,
+                    refused,
                     "closed a connection: limits.max_connections is reached"
                 );
             }
             return None;
         }
         Some(Self {
-            hall: Arc::clone(hall),
+            environment: Arc::clone(&hall.environment),
         })
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.hall.open.fetch_sub(1, Ordering::AcqRel);
+        self.environment.counters.leave();
     }
 }
 
