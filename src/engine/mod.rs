@@ -61,6 +61,8 @@ mod room;
 mod slots;
 mod stats;
 mod submit;
+#[cfg(test)]
+mod tests;
 mod timed;
 mod watch;
 
