@@ -62,6 +62,8 @@ mod room;
 mod slots;
 mod stats;
 mod submit;
+#[cfg(test)]
+mod tests;
 mod timed;
 mod watch;
 
