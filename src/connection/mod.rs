@@ -10,7 +10,7 @@
 
 mod counters;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod transport;
 mod worker;
 

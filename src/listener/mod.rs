@@ -2,8 +2,6 @@
 
 mod detect;
 mod http;
-#[cfg(test)]
-mod tests;
 
 use std::future::Future;
 use std::io;
