@@ -9,6 +9,7 @@
 //! Not here: protocols, and what bytes mean.
 
 mod counters;
+mod seat;
 #[cfg(test)]
 pub(crate) mod tests;
 mod transport;
@@ -32,6 +33,7 @@ use crate::engine::{Engine, Link, Outgoing};
 use crate::frontends::{End, Ended, Frontend, Output, Parting, Turn};
 
 pub use counters::{Counters, Reason};
+pub use seat::{Seat, Seated};
 pub use transport::Transport;
 
 use worker::{OUTPUT_BYTES, Worker};
