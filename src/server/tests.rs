@@ -3,12 +3,17 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
 use bytes::Bytes;
 use futures_core::Stream;
 use futures_sink::Sink;
+use ternmq_core::address::{Address, QueueName};
+use ternmq_core::command::{Command, QueueSpec, RoutingType};
+use ternmq_core::dialect::Dialect;
+use ternmq_journal::vfs::{Faults, SimDisk};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -17,9 +22,10 @@ use tokio_tungstenite::tungstenite::protocol::frame::{Frame, FrameHeader};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use super::{Server, ServerError};
+use super::{Server, ServerError, options};
 use crate::config::Config;
 use crate::connection::tests::lines::Lines;
+use crate::engine::Engine;
 use crate::frontends::{ByteProtocol, Registry};
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
@@ -397,4 +403,36 @@ async fn a_stop_says_goodbye_on_every_transport_and_the_directory_opens_again() 
     assert!(begun.elapsed() < Duration::from_secs(2));
     let again = Server::start_with(config(dir.path(), &[]), lines()).await;
     again.unwrap().stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn l8_a_failed_sync_is_told_so_that_the_process_exits() {
+    let disk = SimDisk::new();
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path(), &[]);
+    let (seed, _) = options::seeds().unwrap();
+    let engine = Engine::open(Arc::new(disk.clone()), options::engine(&config, 1), seed).unwrap();
+    let server = Server::begin(&config, lines(), engine.clone()).unwrap();
+    let name = |k| QueueName::parse(&format!("q{k}"), Dialect::Canonical, 100).unwrap();
+    let broken = async {
+        for k in 0.. {
+            // The sync that fails may be one of the pool's, which harms nothing.
+            disk.set_faults(Faults {
+                fail_sync: Some(0),
+                ..Faults::default()
+            });
+            engine.declare(vec![Command::DeclareQueue(QueueSpec {
+                queue: name(k),
+                address: Address::parse("a", Dialect::Canonical, 100).unwrap(),
+                routing: RoutingType::Anycast,
+                durable: true,
+            })]);
+            let failed = tokio::time::timeout(Duration::from_millis(50), server.failed());
+            if failed.await.is_ok() {
+                return;
+            }
+        }
+    };
+    within(broken).await;
+    assert!(matches!(server.stop().await, Err(ServerError::Poisoned)));
 }
