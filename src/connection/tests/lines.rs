@@ -5,7 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ternmq_core::address::{Address, Filter};
 use ternmq_core::command::{
-    Close, Command, Consume, Publish, Retain, SendMode, SettleMode, Source,
+    Attach, BindRequest, BindTarget, Close, Command, Consume, Publish, Retain, SendMode,
+    SettleMode, Source,
 };
 use ternmq_core::dialect::Dialect;
 use ternmq_core::effect::Answer;
@@ -19,7 +20,7 @@ const LANE: ConsumerKey = ConsumerKey(1);
 const FLUSHED: Token = Token(1);
 
 /// `connect` or `CONNECT`, `echo TEXT`, `big BYTES`, `hold BYTES`, `sub`, `pub BYTES`, `flush`, `panic`, `bye`,
-/// `fault`.
+/// `fault`, `attach`, `fan BYTES`.
 #[derive(Default)]
 pub(crate) struct Lines {
     connected: bool,
@@ -71,7 +72,9 @@ impl Lines {
                 prefetch: 1_000,
                 token: Some(Token(2)),
             })),
-            "pub" => turn.commands.push(publish(number(argument), turn)),
+            "attach" => attach(turn),
+            "pub" => turn.commands.push(publish(number(argument), false, turn)),
+            "fan" => turn.commands.push(publish(number(argument), true, turn)),
             "panic" => panic!("asked to"),
             "bye" => {
                 self.saying_goodbye = true;
@@ -100,14 +103,37 @@ impl Lines {
     }
 }
 
-fn publish(bytes: usize, turn: &Turn<'_>) -> Command {
+/// A session that gets messages without queue.
+fn attach(turn: &mut Turn<'_>) {
+    turn.commands.push(Command::Attach(Attach {
+        name: "lines".into(),
+        principal: "anybody".into(),
+        clean: true,
+        expiry_ms: Some(0),
+        durable: false,
+        hold: false,
+        window: 10,
+        token: None,
+    }));
+    turn.commands.push(Command::Bind {
+        requests: vec![BindRequest {
+            target: BindTarget::Filter(Filter::from(&address())),
+            qos: 0,
+            retained: false,
+            queued: false,
+        }],
+        token: Some(Token(2)),
+    });
+}
+
+fn publish(bytes: usize, at_most_once: bool, turn: &Turn<'_>) -> Command {
     let mut body = vec![b'm'; bytes];
     body.push(b'\n');
     let charge = turn.link.reserve(body.len()).unwrap();
     let envelope = Envelope {
         address: address(),
         durable: false,
-        at_most_once: false,
+        at_most_once,
         priority: 4,
         expires_ms: 0,
         timestamp_ms: turn.now.wall_ms,
@@ -156,13 +182,19 @@ impl Frontend for Lines {
     }
 
     fn handle_delivery(&mut self, outgoing: &Outgoing, turn: &mut Turn<'_>) {
-        if let Outgoing::Delivery(delivery) = outgoing {
-            for k in 0..delivery.count {
-                let message = delivery.run.message(delivery.first + k);
-                turn.output.buffer().extend_from_slice(message);
-                turn.output.mark(LANE, delivery.tag + u64::from(k));
+        match outgoing {
+            Outgoing::Delivery(delivery) => {
+                for k in 0..delivery.count {
+                    let message = delivery.run.message(delivery.first + k);
+                    turn.output.buffer().extend_from_slice(message);
+                    turn.output.mark(LANE, delivery.tag + u64::from(k));
+                }
+                self.room += delivery.room();
             }
-            self.room += delivery.room();
+            Outgoing::Fanout { run, first, count } => {
+                let messages = run.slice(*first, *count);
+                turn.output.buffer().extend_from_slice(messages);
+            }
         }
     }
 

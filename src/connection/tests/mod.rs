@@ -306,6 +306,33 @@ async fn deliveries_reach_a_reader_that_comes_late_in_order_and_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn l23_a_stalled_subscriber_loses_its_oldest_and_nobody_waits_for_it() {
+    let world = World::new(|_, engine| engine.subscription_bytes = 1 << 20);
+    let mut stalled = world.open().await;
+    stalled.send("attach\n").await;
+    stalled.expect("subscribed\n").await;
+    let mut writer = world.open().await;
+    // What the sockets, the output and the outbox hold is far less.
+    for k in 1..=640 {
+        writer.send(format!("fan 100000\necho {k}\n")).await;
+        writer.expect(&format!("{k}\n")).await;
+    }
+    let dropped = world.environment.engine.stats().dropped_slow;
+    assert!(dropped > 100, "{dropped} dropped");
+    // It still gets whole messages, and the newest of all.
+    writer.send("fan 7\n").await;
+    let mut text = Vec::new();
+    while !text.ends_with(b"\nmmmmmmm\n") {
+        let read = within(stalled.client.read_buf(&mut text)).await.unwrap();
+        assert!(read > 0);
+    }
+    let lines: Vec<_> = text.split(|byte| *byte == b'\n').collect();
+    let (newest, older) = lines[..lines.len() - 1].split_last().unwrap();
+    assert_eq!(newest.len(), 7);
+    assert!(older.iter().all(|line| line.len() == 100_000));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn l20_a_parked_publish_goes_on_when_budget_returns() {
     let world = World::new(|_, engine| engine.memory = 1 << 20);
     let mut first = world.open().await;
