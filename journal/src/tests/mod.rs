@@ -10,6 +10,7 @@ use crate::{Error, Journal, Options, Record, Recovery, Seed, Step};
 
 mod basics;
 mod crash;
+mod format;
 mod world;
 
 /// Where the tests' log is on the simulated disk.
