@@ -512,6 +512,7 @@ fn l28_dead_segment_behind_the_older_checkpoint_stays() {
     let recovery = open(&rotten, 1).unwrap();
     assert_eq!(recovery.checkpoint().unwrap().applied, older);
     assert_eq!(replay(&recovery).unwrap().len(), behind);
+    append(&journal, 3, b"y");
     checkpoint(b"newest");
     assert!(
         journal.segments()[0].base >= 256 * 1024,
