@@ -158,6 +158,32 @@ fn l28_live_messages_of_nearly_dead_segments_move_and_survive() {
     }
 }
 
+/// An empty message is alive as well: its segment must stay.
+#[test]
+fn l28_segment_of_an_empty_message_is_kept() {
+    let world = World::prepared();
+    world.declare("keep");
+    let mut client = world.client();
+    client.send("keep", b"");
+    world.declare("pass");
+    client.consume_queue(1, "pass", 100_000);
+    let mut tag = 1;
+    for _ in 0..6 {
+        for _ in 0..5 {
+            client.send("pass", &[9; 1 << 20]);
+            client.take();
+            world.commit();
+            client.settle(1, tag, 1, None);
+            client.submit(Command::Room(2 << 20));
+            client.take();
+            tag += 1;
+            while world.engine.shared.journal.filler_step().unwrap() {}
+        }
+        checkpoint(&world);
+    }
+    assert_eq!(drain(&world.crash(0), "keep"), [b""]);
+}
+
 #[test]
 fn refused_directory_names_the_segment_size_that_works() {
     use crate::engine::EngineError;

@@ -176,6 +176,22 @@ fn l12_stale_connection_gets_nothing_of_its_successor() {
     );
 }
 
+/// Mutant caught: `Link::outbox` that does not ask whether the link is closed.
+#[test]
+fn l12_closed_link_does_not_take_what_is_its_successors() {
+    let world = World::new();
+    world.declare("q");
+    let mut first = world.client();
+    first.link.close(Close::default());
+    let mut second = world.client();
+    assert_eq!(second.link.id().slot, first.link.id().slot);
+    let token = second.send_transient("q", b"a");
+    assert!(first.take().is_empty());
+    first.send_transient("q", b"b");
+    assert_eq!(second.answers(), [token]);
+    assert_eq!(world.engine.stats().broker.messages, 1);
+}
+
 #[test]
 fn stop_is_told_to_every_connection_and_refuses_new_ones() {
     let world = World::new();
