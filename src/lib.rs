@@ -1,1 +1,6 @@
 //! TernMQ: a multi-protocol message broker. The library embeds a whole server in a program.
+
+pub mod cli;
+pub mod config;
+pub mod process;
+pub mod server;

@@ -1,2 +1,43 @@
-//! Core of the broker.
+//! The broker as a synchronous machine: commands in, records and effects out.
+//!
+//! ```text
+//!  Command batch + Now ──> Broker::handle ──> records (RecordSink) ──> journal
+//!                                    └──────> effects (Out), each with the position it waits for
+//! ```
+//!
+//! Nothing here knows a wire protocol, a socket or a clock. Start at [`broker::Broker::handle`];
+//! `router` finds the queues of a message, `queue` keeps and hands out, `record` says what persists.
 #![warn(missing_docs)]
+
+pub mod address;
+mod bind;
+mod binding;
+pub mod broker;
+mod checkpoint;
+pub mod command;
+mod connection;
+mod consumer;
+mod deadline;
+mod destination;
+pub mod dialect;
+pub mod effect;
+pub mod error;
+pub mod ids;
+pub mod large_map;
+pub mod limits;
+pub mod map;
+pub mod message;
+mod publish;
+mod queue;
+pub mod record;
+mod recovery;
+mod retained;
+mod router;
+mod session;
+pub mod settings;
+mod slots;
+mod store;
+mod subscription;
+pub mod topic_trie;
+
+pub use recovery::RecoveryError;

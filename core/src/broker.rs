@@ -1,0 +1,372 @@
+//! The broker: one call decides one batch of commands (design 2.2).
+//!
+//! What it decides goes out as effects and is written down as records of what became true, so that
+//! replaying them needs no decision (law L6). It never waits, reads no clock and knows no protocol.
+//! Work that touches many messages is bounded: what is left is done by later calls (law L21).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::address::{Address, Filter, QueueName};
+use crate::binding::Binding;
+use crate::command::Command;
+use crate::connection::Connection;
+use crate::consumer::{Consumer, Inflight, Lane};
+use crate::deadline::Deadlines;
+use crate::effect::{Answer, Effect, Out};
+use crate::error::Refusal;
+use crate::ids::{ConnectionId, Now, QueueId, Token};
+use crate::limits::Limits;
+use crate::map::{Map, Seed};
+use crate::queue::Queue;
+use crate::record::{RecordSink, Settlements};
+use crate::retained::Retained;
+use crate::router::{AddressState, Routes};
+use crate::session::{Session, SessionRef};
+use crate::settings::SettingsTable;
+use crate::slots::Slots;
+use crate::store::{RunRef, Store};
+use crate::topic_trie::TopicTrie;
+
+/// Everything a broker is made from.
+#[derive(Clone, Debug)]
+pub struct BrokerOptions {
+    /// Ceilings.
+    pub limits: Limits,
+    /// What holds for which addresses.
+    pub settings: SettingsTable,
+    /// Seed of every look-up table.
+    pub seed: u64,
+}
+
+impl Default for BrokerOptions {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            settings: SettingsTable::new(Vec::new()),
+            seed: 0,
+        }
+    }
+}
+
+/// Upper bound, in bytes, of what one call of [`Broker::handle`] appends beyond the bodies of its
+/// commands, if it has at most [`Limits::units_per_call`] of them.
+pub const RECORD_SLACK: usize = 512 << 10;
+
+/// The broker.
+#[derive(Debug)]
+pub struct Broker {
+    pub(crate) limits: Limits,
+    pub(crate) settings: SettingsTable,
+    pub(crate) now: Now,
+    pub(crate) store: Store,
+    pub(crate) queues: Map<QueueId, Box<Queue>>,
+    pub(crate) queue_names: Map<QueueName, QueueId>,
+    pub(crate) next_queue: u32,
+    pub(crate) addresses: Map<Address, AddressState>,
+    pub(crate) trie: TopicTrie<Binding>,
+    /// Filters of the consumers' own subscriptions.
+    pub(crate) subscriptions: Map<QueueId, Filter>,
+    pub(crate) routes: Routes,
+    pub(crate) sessions: Slots<Box<Session>>,
+    pub(crate) session_names: Map<Arc<str>, SessionRef>,
+    pub(crate) lanes: Slots<Box<Lane>>,
+    pub(crate) consumers: Slots<Consumer>,
+    pub(crate) connections: Vec<Option<Box<Connection>>>,
+    pub(crate) retained: Retained,
+    pub(crate) deadlines: Deadlines,
+    pub(crate) work: VecDeque<Work>,
+    pub(crate) lease_epoch: u32,
+    pub(crate) receives: u64,
+    pub(crate) counts: Counts,
+    /// Runs that recovery knows by name.
+    pub(crate) recovering: Map<u64, RunRef>,
+    /// Reused by settlements.
+    pub(crate) scratch: Vec<Inflight>,
+    /// Reused by publishes.
+    pub(crate) targets: Vec<QueueId>,
+}
+
+/// Work that one call may leave to the next.
+#[derive(Clone, Debug)]
+pub(crate) enum Work {
+    /// Hand out what is available.
+    Pump(QueueId),
+    /// Send a resumed session what it had not settled, then go on.
+    Resend(SessionRef),
+    /// Send retained values to a new subscription.
+    Replay(SessionRef),
+}
+
+/// What one call carries through all functions.
+pub(crate) struct Pass<'a> {
+    pub(crate) log: &'a mut dyn RecordSink,
+    pub(crate) out: &'a mut Out,
+    pub(crate) settlements: Settlements,
+    /// Units of work left (law L21).
+    pub(crate) units: u32,
+    /// An answer waits for everything decided in this call.
+    answers_wait: bool,
+}
+
+/// Runs `run` with a pass whose records and effects go nowhere.
+pub(crate) fn discarded(out: &mut Out, run: impl FnOnce(&mut Pass<'_>)) {
+    struct Nowhere;
+    impl RecordSink for Nowhere {
+        fn append(&mut self, _: u8, _: &[u8], _: Option<&Bytes>, _: u32) -> u64 {
+            0
+        }
+        fn tail(&self) -> u64 {
+            0
+        }
+    }
+    let log = &mut Nowhere;
+    let settlements = Settlements::default();
+    run(&mut Pass {
+        log,
+        out,
+        settlements,
+        units: u32::MAX,
+        answers_wait: false,
+    });
+}
+
+/// Replaced by the end of the newest batch when the call ends (law L1).
+pub(crate) const AT_END: u64 = u64::MAX;
+
+impl Pass<'_> {
+    /// Answers a command that has a token. `after` is a position, 0, or [`AT_END`].
+    pub(crate) fn answer(
+        &mut self,
+        connection: ConnectionId,
+        token: Option<Token>,
+        after: u64,
+        answer: Answer,
+    ) {
+        let Some(token) = token else { return };
+        self.answers_wait |= after == AT_END;
+        self.out.effects.push(Effect::Answer {
+            connection,
+            after,
+            token,
+            answer,
+        });
+    }
+
+    /// Refuses a command that has a token. A refusal rests on state that may not be durable yet.
+    pub(crate) fn refuse(&mut self, connection: ConnectionId, token: Option<Token>, why: Refusal) {
+        self.answer(connection, token, AT_END, Answer::Refused(why));
+    }
+
+    /// The end of everything decided so far, settlements included (law L1).
+    pub(crate) fn position(&mut self) -> u64 {
+        self.settlements.write(self.log);
+        self.log.tail()
+    }
+
+    /// Takes up to `n` units; 0 when none is left.
+    pub(crate) fn spend(&mut self, n: u32) -> u32 {
+        let n = n.min(self.units);
+        self.units -= n;
+        n
+    }
+}
+
+impl Broker {
+    /// An empty broker.
+    #[must_use]
+    pub fn new(options: BrokerOptions) -> Self {
+        let seed = Seed::new(options.seed);
+        Self {
+            routes: Routes::new(seed),
+            limits: options.limits,
+            settings: options.settings,
+            now: Now::default(),
+            store: Store::default(),
+            queues: Map::with_hasher(seed),
+            queue_names: Map::with_hasher(seed),
+            next_queue: 1,
+            addresses: Map::with_hasher(seed),
+            trie: TopicTrie::new(seed),
+            subscriptions: Map::with_hasher(seed),
+            sessions: Slots::default(),
+            session_names: Map::with_hasher(seed),
+            lanes: Slots::default(),
+            consumers: Slots::default(),
+            connections: Vec::new(),
+            retained: Retained::default(),
+            deadlines: Deadlines::default(),
+            work: VecDeque::new(),
+            lease_epoch: 0,
+            receives: 0,
+            counts: Counts::default(),
+            recovering: Map::with_hasher(seed),
+            scratch: Vec::new(),
+            targets: Vec::new(),
+        }
+    }
+
+    /// Decides a batch of one connection, in order, and takes the commands out of `commands`.
+    /// Records go to `log`, everything else to `out`, which the caller empties between calls.
+    ///
+    /// Commands of a connection that is closed, or whose slot has been given to another, are
+    /// dropped (law L12). If `out.more` is set there is work left: call again, also with an empty
+    /// batch, after letting others in.
+    pub fn handle(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        commands: &mut Vec<Command>,
+        log: &mut dyn RecordSink,
+        out: &mut Out,
+    ) {
+        self.now = now;
+        let units = self.limits.units_per_call;
+        let settlements = Settlements::default();
+        let mut pass = Pass {
+            log,
+            out,
+            settlements,
+            units,
+            answers_wait: false,
+        };
+        for command in commands.drain(..) {
+            if connection == ConnectionId::BROKER || self.open(connection) {
+                self.command(connection, command, &mut pass);
+            }
+        }
+        self.run_due(&mut pass);
+        self.run_work(&mut pass);
+        self.finish(pass);
+    }
+
+    fn command(&mut self, connection: ConnectionId, command: Command, pass: &mut Pass<'_>) {
+        match command {
+            Command::Publish(publish) => self.publish(connection, publish, pass),
+            Command::Settle(settle) => self.settle(connection, settle, pass),
+            Command::Written { consumer, tag } => self.written(connection, consumer, tag, pass),
+            Command::Room(bytes) => self.give_room(connection, bytes),
+            Command::Credit { consumer, messages } => self.credit(connection, consumer, messages),
+            Command::Consume(consume) => self.consume(connection, consume, pass),
+            Command::Cancel {
+                consumer,
+                written,
+                token,
+            } => {
+                self.cancel(connection, consumer, written, token, pass);
+            }
+            Command::Attach(attach) => self.attach(connection, attach, pass),
+            Command::Bind { requests, token } => self.bind(connection, requests, token, pass),
+            Command::Unbind { filters, token } => self.unbind(connection, &filters, token, pass),
+            Command::CreateTemporary { address, routing } => {
+                self.create_temporary(connection, address, routing);
+            }
+            Command::Receive(receive) => self.receive(connection, receive, pass),
+            Command::CancelReceive { receive } => self.cancel_receive(connection, receive),
+            Command::Lease {
+                lease,
+                action,
+                token,
+            } => {
+                self.lease(connection, lease, action, token, pass);
+            }
+            Command::DeclareAddress {
+                address,
+                anycast,
+                multicast,
+            } => {
+                self.declare_address(address, anycast, multicast);
+            }
+            Command::DeclareQueue(spec) => self.declare_queue(spec, pass),
+            Command::Flush { token } => {
+                pass.answer(connection, Some(token), AT_END, Answer::Flushed);
+            }
+            Command::Close(close) => self.close(connection, &close, pass),
+            Command::Tick => {}
+        }
+    }
+
+    fn run_work(&mut self, pass: &mut Pass<'_>) {
+        while pass.units > 0 {
+            let Some(work) = self.work.pop_front() else {
+                break;
+            };
+            match work {
+                Work::Pump(queue) => self.pump(queue, pass),
+                Work::Resend(session) => self.resend(session, pass),
+                Work::Replay(session) => self.replay_retained(session, pass),
+            }
+        }
+    }
+
+    /// Lists a queue for handing out, once.
+    pub(crate) fn list(&mut self, queue: QueueId) {
+        if let Some(state) = self.queues.get_mut(&queue)
+            && !state.listed
+        {
+            state.listed = true;
+            self.work.push_back(Work::Pump(queue));
+        }
+    }
+
+    fn finish(&mut self, mut pass: Pass<'_>) {
+        pass.settlements.write(pass.log);
+        if pass.answers_wait {
+            let tail = pass.log.tail();
+            for effect in &mut pass.out.effects {
+                if let Effect::Answer { after, .. } = effect
+                    && *after == AT_END
+                {
+                    *after = tail;
+                }
+            }
+        }
+        pass.out.next_deadline_ms = self.deadlines.next();
+        pass.out.more = !self.work.is_empty() || self.deadlines.is_due(self.now.mono_ms);
+    }
+
+    /// The state in numbers.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts {
+            queues: self.queues.len() as u64,
+            addresses: self.addresses.len() as u64,
+            sessions: self.session_names.len() as u64,
+            retained: self.retained.len() as u64,
+            ..self.counts
+        }
+    }
+}
+
+/// Numbers for the metrics, kept as things happen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Queues.
+    pub queues: u64,
+    /// Messages in all queues.
+    pub messages: u64,
+    /// Addresses that something declared, created or bound to.
+    pub addresses: u64,
+    /// Sessions.
+    pub sessions: u64,
+    /// Retained values.
+    pub retained: u64,
+    /// Messages published.
+    pub published: u64,
+    /// Messages handed to consumers, fan-outs included.
+    pub delivered: u64,
+    /// Messages settled as accepted.
+    pub accepted: u64,
+    /// Messages routed to nobody.
+    pub unrouted: u64,
+    /// Messages whose time to live ended.
+    pub expired: u64,
+    /// Messages moved to a dead-letter address.
+    pub dead_lettered: u64,
+    /// Messages dropped by a full non-durable subscription.
+    pub dropped_full: u64,
+    /// Messages dropped because a dead-letter or expiry address is not set.
+    pub dropped_no_address: u64,
+}

@@ -1,0 +1,207 @@
+//! The durable state as records, for a checkpoint, and old records again, for copy forward.
+
+use bytes::Bytes;
+
+use crate::broker::Broker;
+use crate::effect::Origin;
+use crate::ids::QueueId;
+use crate::queue::{Count, Index, Queue};
+use crate::record::{self, INDEX, NEXT, PUT_RETAINED, Reader, RecordSink, Writer};
+use crate::store::{RunRef, Stored};
+
+/// Pieces of one INDEX record.
+const PIECES_PER_RECORD: usize = 4_096;
+
+/// Collects one record.
+struct One(Option<(u8, Bytes, u32)>);
+
+impl RecordSink for One {
+    fn append(&mut self, kind: u8, head: &[u8], body: Option<&Bytes>, live: u32) -> u64 {
+        let mut payload = head.to_vec();
+        payload.extend_from_slice(body.map_or(&[][..], |body| body));
+        self.0 = Some((kind, payload.into(), live));
+        0
+    }
+
+    fn tail(&self) -> u64 {
+        0
+    }
+}
+
+impl Broker {
+    /// Gives the whole durable state as (kind, payload), in an order in which
+    /// [`Broker::apply`] can take it at position 0. Bodies are not part of it.
+    pub fn checkpoint(&self, into: &mut dyn FnMut(u8, &[u8])) {
+        into(NEXT, Writer::default().u32(self.next_queue).bytes());
+        for (_, session) in self.sessions.iter() {
+            if let Some(record) = self.session_record(session) {
+                into(record::PUT_SESSION, record.encode().bytes());
+            }
+        }
+        let mut queues: Vec<&Queue> = self
+            .queues
+            .values()
+            .map(|queue| &**queue)
+            .filter(|queue| queue.durable)
+            .collect();
+        queues.sort_unstable_by_key(|queue| queue.id);
+        for queue in &queues {
+            into(record::PUT_QUEUE, self.queue_record(queue).encode().bytes());
+        }
+        for (_, session) in self.sessions.iter() {
+            for target in session.subscriptions.keys() {
+                let session = self.session_names.get(&session.name).copied();
+                let record = session.and_then(|session| self.binding_record(session, target));
+                if let Some(record) = record {
+                    into(record::PUT_BINDING, record.encode().bytes());
+                }
+            }
+        }
+        for queue in &queues {
+            self.checkpoint_index(queue, into);
+        }
+        for (address, value) in &self.retained.values {
+            let name = self.name(value.run);
+            let mut head = Writer::default();
+            head.text(address.as_str()).u64(name).u32(value.index);
+            into(PUT_RETAINED, head.bytes());
+        }
+    }
+
+    fn name(&self, run: RunRef) -> u64 {
+        self.store.stored(run).map_or(0, |stored| stored.name)
+    }
+
+    /// INDEX: queue u32, next u64, number of pieces u32, each sequence u64, name u64, first u32,
+    /// count u32, flags u16; number of counts u32, each sequence u64, attempts u32, failures u32;
+    /// number of origins u32, each sequence u64 and origin.
+    fn checkpoint_index(&self, queue: &Queue, into: &mut dyn FnMut(u8, &[u8])) {
+        let pieces = Pieces {
+            index: &queue.index,
+            next: 0,
+        };
+        let durable: Vec<_> = pieces.filter(|piece| self.name(piece.run) != 0).collect();
+        let mut chunks: Vec<_> = durable.chunks(PIECES_PER_RECORD).collect();
+        if chunks.is_empty() {
+            chunks.push(&[]);
+        }
+        let last = chunks.len() - 1;
+        for (at, chunk) in chunks.into_iter().enumerate() {
+            let mut head = Writer::default();
+            let next = if at == last { queue.next } else { 0 };
+            head.u32(queue.id.0).u64(next).u32(len(chunk.len()));
+            for piece in chunk {
+                head.u64(piece.sequence)
+                    .u64(self.name(piece.run))
+                    .u32(piece.first);
+                head.u32(piece.count).u16(piece.flags);
+            }
+            let empty = at != last;
+            let counts: Vec<_> = queue.counts.iter().filter(|_| !empty).collect();
+            head.u32(len(counts.len()));
+            for (sequence, count) in counts {
+                head.u64(*sequence).u32(count.attempts).u32(count.failures);
+            }
+            let origins: Vec<_> = queue.origins.iter().filter(|_| !empty).collect();
+            head.u32(len(origins.len()));
+            for (sequence, origin) in origins {
+                head.u64(*sequence);
+                record::write_origin(&mut head, origin);
+            }
+            into(INDEX, head.bytes());
+        }
+    }
+
+    /// Applies an INDEX of a checkpoint.
+    pub(crate) fn apply_index(&mut self, payload: &Bytes) -> Option<()> {
+        let mut reader = Reader::new(payload);
+        let (id, next) = (QueueId(reader.u32()?), reader.u64()?);
+        for _ in 0..reader.u32()? {
+            let (sequence, name) = (reader.u64()?, reader.u64()?);
+            let (first, count, flags) = (reader.u32()?, reader.u32()?, reader.u16()?);
+            let run = self.recovered_run(name);
+            self.recover_into(
+                0,
+                id,
+                Landing {
+                    sequence,
+                    count,
+                    run,
+                    first,
+                    flags,
+                },
+            );
+        }
+        for _ in 0..reader.u32()? {
+            let sequence = reader.u64()?;
+            let count = Count {
+                attempts: reader.u32()?,
+                failures: reader.u32()?,
+            };
+            if let Some(queue) = self.queues.get_mut(&id) {
+                queue.counts.insert(sequence, count);
+            }
+        }
+        for _ in 0..reader.u32()? {
+            let sequence = reader.u64()?;
+            let origin: Origin = record::read_origin(&mut reader)?;
+            if let Some(queue) = self.queues.get_mut(&id) {
+                queue.origins.insert(sequence, origin.into());
+            }
+        }
+        if let Some(queue) = self.queues.get_mut(&id) {
+            queue.next = queue.next.max(next);
+            queue.cursor = queue.cursor.min(queue.next);
+        }
+        Some(())
+    }
+
+    /// The records of `base..end` that hold something alive, once more: name, payload of an
+    /// [`AGAIN`](record::AGAIN) record, live bytes (law L28). In the order of their names.
+    #[must_use]
+    pub fn alive(&self, base: u64, end: u64) -> Vec<(u64, Bytes, u32)> {
+        let within = |stored: &Stored| stored.name >= base && stored.name < end;
+        let live = self.store.iter().filter(|(_, stored)| within(stored));
+        let mut records: Vec<_> = live.filter_map(|(_, stored)| again(stored)).collect();
+        records.sort_unstable_by_key(|(name, _, _)| *name);
+        records
+    }
+}
+
+fn again(stored: &Stored) -> Option<(u64, Bytes, u32)> {
+    let mut one = One(None);
+    record::write_message(&mut one, stored.run.as_ref()?, false, std::iter::empty());
+    let mut payload = stored.name.to_le_bytes().to_vec();
+    payload.extend_from_slice(&one.0?.1);
+    Some((stored.name, payload.into(), stored.live()))
+}
+
+/// Messages to put into a queue's index.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Landing {
+    pub(crate) sequence: u64,
+    pub(crate) count: u32,
+    pub(crate) run: RunRef,
+    pub(crate) first: u32,
+    pub(crate) flags: u16,
+}
+
+/// All unsettled pieces of an index.
+struct Pieces<'a> {
+    index: &'a Index,
+    next: u64,
+}
+
+impl Iterator for Pieces<'_> {
+    type Item = crate::queue::Piece;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let piece = self.index.next(self.next, u32::MAX)?;
+        self.next = piece.sequence + u64::from(piece.count);
+        Some(piece)
+    }
+}
+
+fn len(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,341 @@
+//! What a connection asks of the broker. Commands of one socket read travel as one batch.
+
+use std::sync::Arc;
+
+use crate::address::{Address, Filter, QueueName};
+use crate::ids::{ConsumerKey, QueueId, Tag, Token};
+use crate::message::Run;
+
+pub use crate::settings::RoutingType;
+
+/// One request. A command with a token is answered exactly once; one without is not.
+#[derive(Debug)]
+pub enum Command {
+    /// Route and store a run of messages.
+    Publish(Publish),
+    /// Open a consumer.
+    Consume(Consume),
+    /// Close a consumer; what it holds unsettled returns to its queue, uncounted (law L10).
+    Cancel {
+        /// Which one.
+        consumer: ConsumerKey,
+        /// Deliveries up to this tag were encoded and count as written.
+        written: Tag,
+        /// Answered once no further delivery of it can follow.
+        token: Option<Token>,
+    },
+    /// Settle deliveries of a lane.
+    Settle(Settle),
+    /// More credit for a consumer opened with explicit credit.
+    Credit {
+        /// Which one.
+        consumer: ConsumerKey,
+        /// Added to what it has.
+        messages: u32,
+    },
+    /// The kernel took everything of this lane up to `tag`: settles what settles on write (law L10).
+    Written {
+        /// Which lane.
+        consumer: ConsumerKey,
+        /// The last delivery written.
+        tag: Tag,
+    },
+    /// Bytes of deliveries that have left the connection's outbox (law L22).
+    Room(u32),
+    /// Take or make a session.
+    Attach(Attach),
+    /// Add subscriptions to the attached session.
+    Bind {
+        /// In the order of the answer.
+        requests: Vec<BindRequest>,
+        /// Answered with one grant per request.
+        token: Option<Token>,
+    },
+    /// Remove subscriptions of the attached session.
+    Unbind {
+        /// Exactly as they were bound.
+        filters: Vec<BindTarget>,
+        /// Answered with whether each existed.
+        token: Option<Token>,
+    },
+    /// Make a temporary queue or topic that lives as long as this connection.
+    CreateTemporary {
+        /// Its canonical address, unique in the broker: the front-end puts its connection in.
+        address: Address,
+        /// What it offers.
+        routing: RoutingType,
+    },
+    /// Pull messages as leases, waiting if there are none.
+    Receive(Receive),
+    /// Settle, extend or return a lease.
+    Lease {
+        /// Which one.
+        lease: LeaseId,
+        /// What to do with it.
+        action: LeaseAction,
+        /// Answered with [`crate::effect::Answer::Settled`] or a refusal.
+        token: Option<Token>,
+    },
+    /// Withdraw a waiting [`Receive`].
+    CancelReceive {
+        /// Its token.
+        receive: Token,
+    },
+    /// Declare an address (configuration).
+    DeclareAddress {
+        /// Canonical name.
+        address: Address,
+        /// Offers anycast.
+        anycast: bool,
+        /// Offers multicast.
+        multicast: bool,
+    },
+    /// Declare a queue (configuration).
+    DeclareQueue(QueueSpec),
+    /// Finish once everything decided so far is durable (a stop, a DISCONNECT with receipt).
+    Flush {
+        /// Answered with [`crate::effect::Answer::Flushed`].
+        token: Token,
+    },
+    /// The connection is gone. Always the last command of a connection.
+    Close(Close),
+    /// Do what has become due.
+    Tick,
+}
+
+/// How a message was addressed (the table of design 5).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SendMode {
+    /// An MQTT PUBLISH: subscriptions always, and the anycast side if the address has one.
+    Publish,
+    /// Typed multicast: STOMP `/topic/`, REST topics.
+    Multicast,
+    /// Typed anycast: STOMP `/queue/`, REST queues.
+    Anycast,
+    /// No type given.
+    Untyped,
+}
+
+/// A publish: one run, one route.
+#[derive(Debug)]
+pub struct Publish {
+    /// The messages.
+    pub run: Arc<Run>,
+    /// How they were addressed.
+    pub mode: SendMode,
+    /// Straight to this queue of the address (`address::queue`).
+    pub queue: Option<QueueName>,
+    /// Replace the retained value of the address; an empty `retained_empty` run removes it.
+    pub retain: Retain,
+    /// Answered once, for all messages of the run.
+    pub token: Option<Token>,
+}
+
+/// What a publish does to the retained value of its address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Retain {
+    /// Nothing.
+    No,
+    /// The last message of the run becomes it.
+    Store,
+    /// It is removed.
+    Remove,
+}
+
+/// Where a consumer takes its messages from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Source {
+    /// Typed anycast: the queue of that name, made if it may be.
+    Anycast(Address),
+    /// Typed multicast: a subscription of its own, which ends with the consumer.
+    Multicast(Filter),
+    /// The anycast queue if there is one or nothing exists, else a subscription.
+    Untyped(Filter),
+    /// `address::queue`: an existing queue.
+    Queue {
+        /// Of this address.
+        address: Address,
+        /// This queue.
+        queue: QueueName,
+    },
+}
+
+/// When a delivery is settled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SettleMode {
+    /// By the client.
+    Explicit,
+    /// When it is written (law L10).
+    OnWrite,
+}
+
+/// Opens a consumer.
+#[derive(Debug)]
+pub struct Consume {
+    /// The front-end's number for it.
+    pub consumer: ConsumerKey,
+    /// From where.
+    pub source: Source,
+    /// Who settles.
+    pub settle: SettleMode,
+    /// Unsettled deliveries it may hold; credit returns when one is settled.
+    pub prefetch: u32,
+    /// Answered with [`crate::effect::Answer::Consuming`].
+    pub token: Option<Token>,
+}
+
+/// Settles deliveries of a lane.
+#[derive(Debug)]
+pub struct Settle {
+    /// Which lane.
+    pub consumer: ConsumerKey,
+    /// Which deliveries.
+    pub tags: Tags,
+    /// How they end.
+    pub outcome: Outcome,
+    /// Answered with [`crate::effect::Answer::Settled`].
+    pub token: Option<Token>,
+}
+
+/// A set of deliveries of one lane.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tags {
+    /// `n` consecutive ones.
+    Range {
+        /// The first.
+        first: Tag,
+        /// How many.
+        n: u32,
+    },
+    /// All unsettled up to this one, which must be unsettled itself.
+    UpTo(Tag),
+}
+
+/// How a delivery ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// Consumed.
+    Accepted,
+    /// Returned, uncounted.
+    Released,
+    /// Returned and counted as an attempt that failed; not before `delay_ms` if given.
+    Failed {
+        /// Overrides the redelivery delay of the address.
+        delay_ms: Option<u64>,
+    },
+    /// To the dead-letter address at once.
+    Rejected,
+}
+
+/// Takes or makes a session, which outlives connections.
+#[derive(Debug)]
+pub struct Attach {
+    /// Unique name within the broker.
+    pub name: Arc<str>,
+    /// Only the same principal may take over (law L12).
+    pub principal: Arc<str>,
+    /// Discard what there was.
+    pub clean: bool,
+    /// How long it lives without a connection; 0 ends with it, `None` never ends.
+    pub expiry_ms: Option<u64>,
+    /// Journalled, with durable queue; else it ends with the process.
+    pub durable: bool,
+    /// Deliveries from named queues wait for the session to come back instead of returning at once.
+    pub hold: bool,
+    /// Unsettled deliveries it may hold.
+    pub window: u32,
+    /// Answered with [`crate::effect::Answer::Attached`].
+    pub token: Option<Token>,
+}
+
+/// What a session subscribes to.
+#[derive(Clone, PartialEq, Eq, Debug, PartialOrd, Ord, Hash)]
+pub enum BindTarget {
+    /// Everything sent multicast to matching addresses.
+    Filter(Filter),
+    /// Competes for the messages of a queue.
+    Queue {
+        /// Of this address.
+        address: Address,
+        /// This queue.
+        queue: QueueName,
+    },
+}
+
+/// One subscription of a session.
+#[derive(Clone, Debug)]
+pub struct BindRequest {
+    /// To what.
+    pub target: BindTarget,
+    /// 0 gets messages without a queue; 1 from the session's queue.
+    pub qos: u8,
+    /// Messages sent at most once go through the session's queue too, so that none is missed
+    /// between two connections.
+    pub queued: bool,
+    /// Send retained values.
+    pub retained: bool,
+}
+
+/// Pulls messages as leases (REST).
+#[derive(Debug)]
+pub struct Receive {
+    /// From where; [`Source::Multicast`] is not possible.
+    pub source: Source,
+    /// At most this many.
+    pub max_messages: u32,
+    /// Stop adding messages above this many bytes; the first one always fits.
+    pub max_bytes: u32,
+    /// Answer empty after this time.
+    pub wait_ms: u64,
+    /// Length of the leases.
+    pub lease_ms: u64,
+    /// Answered with [`crate::effect::Answer::Received`].
+    pub token: Token,
+}
+
+/// Names a lease. Front-ends sign it before they show it (law L19).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct LeaseId {
+    /// Of this queue.
+    pub queue: QueueId,
+    /// This message.
+    pub sequence: u64,
+    /// Which handing-out of it.
+    pub epoch: u32,
+}
+
+/// What to do with a lease.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LeaseAction {
+    /// Settle the message.
+    Settle(Outcome),
+    /// Never reached the client: back to its place, uncounted.
+    Return,
+    /// Ends this long from now instead.
+    Extend {
+        /// Milliseconds.
+        lease_ms: u64,
+    },
+}
+
+/// A queue to declare.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct QueueSpec {
+    /// Its name.
+    pub queue: QueueName,
+    /// What it is bound to.
+    pub address: Address,
+    /// How.
+    pub routing: RoutingType,
+    /// Journalled.
+    pub durable: bool,
+}
+
+/// The end of a connection.
+#[derive(Debug, Default)]
+pub struct Close {
+    /// The client said goodbye: unsettled deliveries return uncounted.
+    pub polite: bool,
+    /// The last delivery written, per lane.
+    pub written: Vec<(ConsumerKey, Tag)>,
+}

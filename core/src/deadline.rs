@@ -1,0 +1,109 @@
+//! One ordered structure for everything that is due some time (law L26): no sweeps, no timer per
+//! object. An entry that has become pointless is noticed when it is due.
+
+use std::collections::BTreeMap;
+
+use crate::broker::{Broker, Pass};
+use crate::ids::{ConnectionId, QueueId, Token};
+use crate::session::SessionRef;
+
+/// What is due.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Deadline {
+    /// A redelivery delay ends.
+    Redeliver { queue: QueueId, sequence: u64 },
+    /// Messages reach their time to live.
+    Expire {
+        queue: QueueId,
+        sequence: u64,
+        count: u32,
+    },
+    /// A pause of a queue ends.
+    Pump(QueueId),
+    /// A lease ends.
+    Lease { queue: QueueId, sequence: u64 },
+    /// The wait of a receive ends.
+    Receive {
+        queue: QueueId,
+        connection: ConnectionId,
+        token: Token,
+    },
+    /// A session without connection expires; `detachment` tells whether it came back meanwhile.
+    Session {
+        session: SessionRef,
+        detachment: u64,
+    },
+    /// Look whether an auto-created queue is still unused.
+    Reap(QueueId),
+}
+
+/// All deadlines, on the mono clock.
+#[derive(Debug, Default)]
+pub(crate) struct Deadlines {
+    due: BTreeMap<(u64, u64), Deadline>,
+    set: u64,
+}
+
+impl Deadlines {
+    /// Adds one.
+    pub(crate) fn set(&mut self, due_ms: u64, deadline: Deadline) {
+        self.set += 1;
+        self.due.insert((due_ms, self.set), deadline);
+    }
+
+    /// The earliest time.
+    pub(crate) fn next(&self) -> Option<u64> {
+        self.due.first_key_value().map(|((due, _), _)| *due)
+    }
+
+    /// Whether something is due now.
+    pub(crate) fn is_due(&self, now_ms: u64) -> bool {
+        self.next().is_some_and(|due| due <= now_ms)
+    }
+
+    fn pop(&mut self, now_ms: u64) -> Option<Deadline> {
+        if self.is_due(now_ms) {
+            self.due.pop_first().map(|(_, deadline)| deadline)
+        } else {
+            None
+        }
+    }
+}
+
+impl Broker {
+    /// Does what is due, as far as the units reach.
+    pub(crate) fn run_due(&mut self, pass: &mut Pass<'_>) {
+        while pass.units > 0 {
+            let Some(deadline) = self.deadlines.pop(self.now.mono_ms) else {
+                return;
+            };
+            pass.spend(1);
+            match deadline {
+                Deadline::Redeliver { queue, sequence } => self.redeliver(queue, sequence),
+                Deadline::Expire {
+                    queue,
+                    sequence,
+                    count,
+                } => {
+                    self.expire(queue, sequence, count, pass);
+                }
+                Deadline::Pump(queue) => self.list(queue),
+                Deadline::Lease { queue, sequence } => self.lease_ended(queue, sequence, pass),
+                Deadline::Receive {
+                    queue,
+                    connection,
+                    token,
+                } => {
+                    self.receive_timed_out(queue, connection, token, pass);
+                }
+                Deadline::Session {
+                    session,
+                    detachment,
+                } => {
+                    self.session_expired(session, detachment, pass);
+                }
+                Deadline::Reap(queue) => self.reap(queue, pass),
+            }
+        }
+    }
+}

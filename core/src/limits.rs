@@ -1,0 +1,43 @@
+//! Ceilings for everything a peer can grow (law L25).
+
+/// All limits of the core. The configuration fills them in.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Declared or auto-created addresses.
+    pub max_addresses: usize,
+    /// Queues of every kind.
+    pub max_queues: usize,
+    /// Sessions, connected or not.
+    pub max_sessions: usize,
+    /// Subscriptions and consumers of one connection or session.
+    pub max_subscriptions: usize,
+    /// Retained values.
+    pub max_retained: usize,
+    /// Waiting receives of one queue.
+    pub max_waiters: usize,
+    /// Bytes a non-durable subscription may hold before it drops its oldest (law L23).
+    pub subscription_bytes: u64,
+    /// Bytes of deliveries a connection's outbox may hold (law L22).
+    pub outbox_bytes: u32,
+    /// Addresses whose route is remembered.
+    pub cached_routes: usize,
+    /// Units of work one call does before it lets others in (law L21).
+    pub units_per_call: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_addresses: 1_000_000,
+            max_queues: 1_000_000,
+            max_sessions: 1_000_000,
+            max_subscriptions: 10_000,
+            max_retained: 1_000_000,
+            max_waiters: 1_000,
+            subscription_bytes: 16 << 20,
+            outbox_bytes: 1 << 20,
+            cached_routes: 65_536,
+            units_per_call: 4_096,
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! Records that hold or move messages.
+//!
+//! MSG: format u8, flags u8 (1 durable, 2 at most once, 4 retained), priority u8, reserved u8,
+//! expires u64, timestamp u64, address text, count u32, lengths (u8 0: all alike, u32; u8 1: an
+//! end offset u32 each), number of queues u32, per queue id u32 and first sequence u64; the block.
+
+use bytes::Bytes;
+
+use super::wire::{Reader, Writer};
+use super::{MOVE, MSG, REF, RecordSink};
+use crate::address::{Address, QueueName};
+use crate::dialect::Dialect;
+use crate::effect::{MoveReason, Origin};
+use crate::ids::QueueId;
+use crate::message::{Ends, Envelope, Format, Run};
+
+const DURABLE: u8 = 1;
+const AT_MOST_ONCE: u8 = 2;
+const RETAINED: u8 = 4;
+
+/// A decoded MSG.
+#[derive(Debug)]
+pub(crate) struct MessageRecord {
+    pub(crate) run: Run,
+    pub(crate) retained: bool,
+    pub(crate) targets: Vec<(QueueId, u64)>,
+}
+
+/// Writes a run and the queues that took it; gives its position, which is its name.
+pub(crate) fn write_message(
+    log: &mut dyn RecordSink,
+    run: &Run,
+    retained: bool,
+    targets: impl ExactSizeIterator<Item = (QueueId, u64)>,
+) -> u64 {
+    let mut head = Writer::default();
+    let envelope = &run.envelope;
+    let flag = |on: bool, bit: u8| if on { bit } else { 0 };
+    let flags = flag(envelope.durable, DURABLE)
+        | flag(envelope.at_most_once, AT_MOST_ONCE)
+        | flag(retained, RETAINED);
+    head.u8(run.format.0).u8(flags).u8(envelope.priority).u8(0);
+    head.u64(envelope.expires_ms)
+        .u64(envelope.timestamp_ms)
+        .text(envelope.address.as_str());
+    head.u32(run.count());
+    match run.ends() {
+        Ends::Even(length) => {
+            head.u8(0).u32(*length);
+        }
+        Ends::Listed(ends) => {
+            head.u8(1);
+            for &end in ends {
+                head.u32(end);
+            }
+        }
+    }
+    head.u32(u32::try_from(targets.len()).unwrap_or(u32::MAX));
+    for (queue, sequence) in targets {
+        head.u32(queue.0).u64(sequence);
+    }
+    let live = u32::try_from(run.block().len()).unwrap_or(u32::MAX);
+    log.append(MSG, head.bytes(), Some(run.block()), live)
+}
+
+/// Reads a MSG. The block is a slice of `payload`.
+pub(crate) fn decode_message(payload: &Bytes) -> Option<MessageRecord> {
+    let mut reader = Reader::new(payload);
+    let format = Format(reader.u8()?);
+    let flags = reader.u8()?;
+    let priority = reader.u8()?;
+    reader.u8()?;
+    let (expires_ms, timestamp_ms) = (reader.u64()?, reader.u64()?);
+    let address = address(reader.text()?)?;
+    let count = reader.u32()?;
+    let lengths = match reader.u8()? {
+        0 => Lengths::Even(reader.u32()?),
+        1 => {
+            let ends = reader.take(usize::try_from(count).ok()?.checked_mul(4)?)?;
+            let end = |b: &[u8]| b.try_into().ok().map(u32::from_le_bytes);
+            Lengths::Ends(ends.chunks_exact(4).map(end).collect::<Option<_>>()?)
+        }
+        _ => return None,
+    };
+    let targets = read_targets(&mut reader)?;
+    let block = payload.slice(payload.len() - reader.left()..);
+    let envelope = Envelope {
+        address,
+        durable: flags & DURABLE != 0,
+        at_most_once: flags & AT_MOST_ONCE != 0,
+        priority,
+        expires_ms,
+        timestamp_ms,
+    };
+    let run = match lengths {
+        Lengths::Even(length) => Run::even(envelope, format, block, count, length)?,
+        Lengths::Ends(ends) => Run::new(envelope, format, block, &ends)?,
+    };
+    Some(MessageRecord {
+        run,
+        retained: flags & RETAINED != 0,
+        targets,
+    })
+}
+
+enum Lengths {
+    Even(u32),
+    Ends(Vec<u32>),
+}
+
+fn read_targets(reader: &mut Reader<'_>) -> Option<Vec<(QueueId, u64)>> {
+    let n = usize::try_from(reader.u32()?).ok()?;
+    if n > reader.left() / 12 {
+        return None;
+    }
+    (0..n)
+        .map(|_| Some((QueueId(reader.u32()?), reader.u64()?)))
+        .collect()
+}
+
+/// A message that changes its queue.
+pub(crate) struct MoveRecord<'a> {
+    pub(crate) name: u64,
+    pub(crate) index: u32,
+    /// Where it is settled, if that queue is journalled.
+    pub(crate) from: Option<(QueueId, u64)>,
+    /// Where it is now, if that queue is journalled.
+    pub(crate) to: Option<(QueueId, u64)>,
+    pub(crate) origin: &'a Origin,
+}
+
+/// Writes a move; gives its position.
+pub(crate) fn write_move(log: &mut dyn RecordSink, record: &MoveRecord<'_>) -> u64 {
+    let mut head = Writer::default();
+    head.u64(record.name).u32(record.index);
+    for pair in [record.from, record.to] {
+        let (queue, sequence) = pair.unwrap_or((QueueId(0), 0));
+        head.u32(queue.0).u64(sequence);
+    }
+    write_origin(&mut head, record.origin);
+    log.append(MOVE, head.bytes(), None, 0)
+}
+
+/// A decoded MOVE.
+#[derive(Debug)]
+pub(crate) struct Moved {
+    pub(crate) name: u64,
+    pub(crate) index: u32,
+    pub(crate) from: Option<(QueueId, u64)>,
+    pub(crate) to: Option<(QueueId, u64)>,
+    pub(crate) origin: Origin,
+}
+
+impl Moved {
+    pub(crate) fn read(payload: &[u8]) -> Option<Self> {
+        let mut reader = Reader::new(payload);
+        let (name, index) = (reader.u64()?, reader.u32()?);
+        let mut pair = || {
+            let pair = (QueueId(reader.u32()?), reader.u64()?);
+            Some(Some(pair).filter(|(queue, _)| queue.0 != 0))
+        };
+        let (from, to) = (pair()?, pair()?);
+        let origin = read_origin(&mut reader)?;
+        Some(Self {
+            name,
+            index,
+            from,
+            to,
+            origin,
+        })
+    }
+}
+
+/// Appends where a message comes from.
+pub(crate) fn write_origin(head: &mut Writer, origin: &Origin) {
+    let reason = match origin.reason {
+        MoveReason::Expired => 1,
+        MoveReason::MaxDeliveryAttempts => 2,
+        MoveReason::Rejected => 3,
+    };
+    head.u8(reason).u64(origin.time_ms);
+    head.text(origin.address.as_str())
+        .text(origin.queue.as_str());
+}
+
+/// Reads where a message comes from.
+pub(crate) fn read_origin(reader: &mut Reader<'_>) -> Option<Origin> {
+    let reason = match reader.u8()? {
+        1 => MoveReason::Expired,
+        2 => MoveReason::MaxDeliveryAttempts,
+        3 => MoveReason::Rejected,
+        _ => return None,
+    };
+    let time_ms = reader.u64()?;
+    let address = address(reader.text()?)?;
+    let queue = QueueName::parse(reader.text()?, Dialect::Canonical, usize::MAX).ok()?;
+    Some(Origin {
+        address,
+        queue,
+        reason,
+        time_ms,
+    })
+}
+
+/// Writes that a queue got a message that is in the log already.
+pub(crate) fn write_ref(log: &mut dyn RecordSink, piece: &RefRecord) -> u64 {
+    let mut head = Writer::default();
+    head.u64(piece.name)
+        .u32(piece.index)
+        .u32(piece.queue.0)
+        .u64(piece.sequence);
+    head.u16(piece.flags);
+    log.append(REF, head.bytes(), None, 0)
+}
+
+/// A message of the log put into one more queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RefRecord {
+    pub(crate) name: u64,
+    pub(crate) index: u32,
+    pub(crate) queue: QueueId,
+    pub(crate) sequence: u64,
+    pub(crate) flags: u16,
+}
+
+impl RefRecord {
+    pub(crate) fn read(payload: &[u8]) -> Option<Self> {
+        let mut reader = Reader::new(payload);
+        Some(Self {
+            name: reader.u64()?,
+            index: reader.u32()?,
+            queue: QueueId(reader.u32()?),
+            sequence: reader.u64()?,
+            flags: reader.u16()?,
+        })
+    }
+}
+
+/// A canonical address.
+pub(crate) fn address(text: &str) -> Option<Address> {
+    Address::parse(text, Dialect::Canonical, usize::MAX).ok()
+}

@@ -1,0 +1,153 @@
+//! Records of queues, sessions and subscriptions.
+
+use std::sync::Arc;
+
+use super::message::address;
+use super::wire::{Reader, Writer};
+use crate::address::{Address, Filter, QueueName};
+use crate::command::{BindTarget, RoutingType};
+use crate::dialect::Dialect;
+use crate::ids::QueueId;
+
+/// A durable queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct QueueRecord {
+    pub(crate) id: QueueId,
+    pub(crate) name: QueueName,
+    pub(crate) address: Address,
+    pub(crate) routing: RoutingType,
+    pub(crate) auto_created: bool,
+    /// Belongs to the session of this name.
+    pub(crate) session: Option<Arc<str>>,
+}
+
+impl QueueRecord {
+    pub(crate) fn encode(&self) -> Writer {
+        let mut head = Writer::default();
+        head.u32(self.id.0)
+            .text(self.name.as_str())
+            .text(self.address.as_str());
+        head.u8(u8::from(self.routing == RoutingType::Multicast))
+            .u8(u8::from(self.auto_created));
+        write_option(&mut head, self.session.as_deref());
+        head
+    }
+
+    pub(crate) fn read(payload: &[u8]) -> Option<Self> {
+        let mut reader = Reader::new(payload);
+        Some(Self {
+            id: QueueId(reader.u32()?),
+            name: QueueName::parse(reader.text()?, Dialect::Canonical, usize::MAX).ok()?,
+            address: address(reader.text()?)?,
+            routing: match reader.u8()? {
+                0 => RoutingType::Anycast,
+                _ => RoutingType::Multicast,
+            },
+            auto_created: reader.u8()? != 0,
+            session: read_option(&mut reader)?,
+        })
+    }
+}
+
+/// A durable session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SessionRecord {
+    pub(crate) name: Arc<str>,
+    pub(crate) principal: Arc<str>,
+    /// `None` never ends.
+    pub(crate) expiry_ms: Option<u64>,
+    /// When it expires, in wall time; 0 while it is connected.
+    pub(crate) expires_at_ms: u64,
+    pub(crate) window: u32,
+    /// Tags below may have been used as packet ids.
+    pub(crate) tag_mark: u64,
+}
+
+impl SessionRecord {
+    pub(crate) fn encode(&self) -> Writer {
+        let mut head = Writer::default();
+        head.text(&self.name).text(&self.principal);
+        head.u64(self.expiry_ms.unwrap_or(u64::MAX))
+            .u64(self.expires_at_ms);
+        head.u32(self.window).u64(self.tag_mark);
+        head
+    }
+
+    pub(crate) fn read(payload: &[u8]) -> Option<Self> {
+        let mut reader = Reader::new(payload);
+        Some(Self {
+            name: reader.shared_text()?,
+            principal: reader.shared_text()?,
+            expiry_ms: Some(reader.u64()?).filter(|&expiry| expiry != u64::MAX),
+            expires_at_ms: reader.u64()?,
+            window: reader.u32()?,
+            tag_mark: reader.u64()?,
+        })
+    }
+}
+
+/// A subscription of a durable session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BindingRecord {
+    pub(crate) session: Arc<str>,
+    pub(crate) target: BindTarget,
+    pub(crate) qos: u8,
+    pub(crate) queued: bool,
+    /// Retained values are still to be sent (law L16).
+    pub(crate) replaying: bool,
+}
+
+impl BindingRecord {
+    pub(crate) fn encode(&self) -> Writer {
+        let mut head = Writer::default();
+        head.text(&self.session);
+        match &self.target {
+            BindTarget::Filter(filter) => {
+                head.u8(0).text(filter.as_str());
+            }
+            BindTarget::Queue { address, queue } => {
+                head.u8(1).text(address.as_str()).text(queue.as_str());
+            }
+        }
+        head.u8(self.qos)
+            .u8(u8::from(self.queued))
+            .u8(u8::from(self.replaying));
+        head
+    }
+
+    pub(crate) fn read(payload: &[u8]) -> Option<Self> {
+        let mut reader = Reader::new(payload);
+        let session = reader.shared_text()?;
+        let target = match reader.u8()? {
+            0 => BindTarget::Filter(
+                Filter::parse(reader.text()?, Dialect::Canonical, usize::MAX).ok()?,
+            ),
+            1 => BindTarget::Queue {
+                address: address(reader.text()?)?,
+                queue: QueueName::parse(reader.text()?, Dialect::Canonical, usize::MAX).ok()?,
+            },
+            _ => return None,
+        };
+        Some(Self {
+            session,
+            target,
+            qos: reader.u8()?,
+            queued: reader.u8()? != 0,
+            replaying: reader.u8()? != 0,
+        })
+    }
+}
+
+fn write_option(head: &mut Writer, text: Option<&str>) {
+    match text {
+        Some(text) => head.u8(1).text(text),
+        None => head.u8(0),
+    };
+}
+
+fn read_option(reader: &mut Reader<'_>) -> Option<Option<Arc<str>>> {
+    match reader.u8()? {
+        0 => Some(None),
+        _ => Some(Some(reader.shared_text()?)),
+    }
+}

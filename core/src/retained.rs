@@ -1,0 +1,249 @@
+//! Retained values: the last message kept for an address, whatever its QoS in the log (law L16).
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use crate::address::{Address, Filter};
+use crate::broker::{Broker, Pass};
+use crate::effect::Delivery;
+use crate::ids::{ConsumerKey, QueueId};
+use crate::message::Run;
+use crate::queue::RETAINED;
+use crate::record::{self, RefRecord};
+use crate::session::SessionRef;
+use crate::store::RunRef;
+use crate::topic_trie::matches_filter;
+
+/// One message of a stored run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct RetainedValue {
+    pub(crate) run: RunRef,
+    pub(crate) index: u32,
+}
+
+/// All retained values, in the order of their addresses.
+#[derive(Debug, Default)]
+pub(crate) struct Retained {
+    pub(crate) values: BTreeMap<Address, RetainedValue>,
+}
+
+/// A new subscription that is getting the retained values: a cursor over the addresses.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Replay {
+    pub(crate) filter: Filter,
+    pub(crate) qos: u8,
+    /// The last address looked at.
+    pub(crate) after: Option<Address>,
+}
+
+/// What to do about the next value of a replay.
+enum Next {
+    /// Nothing is left.
+    Done,
+    /// Looked at some that do not match; go on.
+    Skipped,
+    Value(Address, RetainedValue),
+}
+
+impl Retained {
+    pub(crate) fn len(&self) -> usize {
+        self.values.len()
+    }
+}
+
+impl Broker {
+    pub(crate) fn may_retain(&self, run: &Run) -> bool {
+        self.retained.len() < self.limits.max_retained
+            || self.retained.values.contains_key(&run.envelope.address)
+    }
+
+    /// Keeps a message for its address instead of what was there.
+    pub(crate) fn retain(
+        &mut self,
+        address: &Address,
+        run: RunRef,
+        index: u32,
+        pass: &mut Pass<'_>,
+    ) {
+        self.store.retain(run, 1);
+        let old = self
+            .retained
+            .values
+            .insert(address.clone(), RetainedValue { run, index });
+        if let Some(old) = old {
+            self.store.release(old.run, 1, pass.out);
+        }
+    }
+
+    /// Forgets the value of an address; gives the position of the record that says so, or 0.
+    pub(crate) fn unretain(&mut self, address: &Address, pass: &mut Pass<'_>) -> u64 {
+        let Some(old) = self.retained.values.remove(address) else {
+            return 0;
+        };
+        self.store.release(old.run, 1, pass.out);
+        let mut head = record::Writer::default();
+        head.text(address.as_str());
+        pass.log
+            .append(record::DELETE_RETAINED, head.bytes(), None, 0)
+    }
+
+    /// Sends a session the retained values its new subscriptions ask for, as far as its room and
+    /// the units reach. Each value is read when the cursor gets to it.
+    pub(crate) fn replay_retained(&mut self, session: SessionRef, pass: &mut Pass<'_>) {
+        while pass.units > 0 {
+            let Some(state) = self.sessions.at(session.0) else {
+                return;
+            };
+            let Some(replay) = state.replays.front().cloned() else {
+                return;
+            };
+            if !self.may_replay(session) {
+                return; // Room, a settlement or the next attachment goes on.
+            }
+            match self.next_retained(&replay, pass) {
+                Next::Done => self.replay_done(session, pass),
+                Next::Skipped => {}
+                Next::Value(address, value) => {
+                    self.send_retained(session, replay.qos, value, pass);
+                    if let Some(replay) = self.replay_mut(session) {
+                        replay.after = Some(address);
+                    }
+                }
+            }
+        }
+        self.work.push_back(crate::broker::Work::Replay(session));
+    }
+
+    fn replay_mut(&mut self, session: SessionRef) -> Option<&mut Replay> {
+        self.sessions.at_mut(session.0)?.replays.front_mut()
+    }
+
+    /// Paced: connected, room in the outbox, no backlog of its own.
+    fn may_replay(&self, session: SessionRef) -> bool {
+        let Some(state) = self.sessions.at(session.0) else {
+            return false;
+        };
+        let Some(connection) = state.connection.and_then(|id| self.connection(id)) else {
+            return false;
+        };
+        let unsettled = self.lanes.at(state.lane.0).map_or(0, |lane| lane.unsettled);
+        let queue = state.queue.and_then(|queue| self.queues.get(&queue));
+        let backlog = queue.map_or(0, |queue| queue.index.live());
+        connection.room > connection.room_max / 2 && backlog <= u64::from(unsettled)
+    }
+
+    fn next_retained(&mut self, replay: &Replay, pass: &mut Pass<'_>) -> Next {
+        let from = replay
+            .after
+            .as_ref()
+            .map_or(Bound::Unbounded, Bound::Excluded);
+        for (address, value) in self
+            .retained
+            .values
+            .range::<Address, _>((from, Bound::Unbounded))
+        {
+            if pass.spend(1) == 0 {
+                return Next::Skipped;
+            }
+            if matches_filter(&replay.filter, address) {
+                return Next::Value(address.clone(), *value);
+            }
+        }
+        Next::Done
+    }
+
+    fn send_retained(
+        &mut self,
+        session: SessionRef,
+        qos: u8,
+        value: RetainedValue,
+        pass: &mut Pass<'_>,
+    ) {
+        let Some(stored) = self.store.stored(value.run) else {
+            return;
+        };
+        let Some(run) = stored.run.clone() else {
+            return;
+        };
+        let expires = run.envelope.expires_ms;
+        if expires != 0 && expires <= self.now.wall_ms {
+            return;
+        }
+        let name = stored.name;
+        let Some(state) = self.sessions.at(session.0) else {
+            return;
+        };
+        let durable = state.durable;
+        let target = if run.envelope.at_most_once || qos == 0 {
+            None
+        } else {
+            state.queue
+        };
+        let (connection, bound) = (state.connection, state.bound_after);
+        let Some(id) = target else {
+            let Some(connection) = connection else { return };
+            let after = if run.envelope.at_most_once {
+                bound
+            } else {
+                bound.max(name + 1)
+            };
+            let delivery = Delivery {
+                consumer: ConsumerKey::SESSION,
+                tag: 0,
+                run,
+                first: value.index,
+                count: 1,
+                attempts: 0,
+                duplicate: false,
+                retained: true,
+                queue: QueueId(0),
+                sequence: 0,
+                origin: None,
+            };
+            self.counts.delivered += 1;
+            return self.send(connection, after, delivery, pass);
+        };
+        self.enqueue_retained(id, value, durable.then_some(name), pass);
+    }
+
+    fn enqueue_retained(
+        &mut self,
+        id: QueueId,
+        value: RetainedValue,
+        durable_name: Option<u64>,
+        pass: &mut Pass<'_>,
+    ) {
+        let Some(queue) = self.queues.get_mut(&id) else {
+            return;
+        };
+        let sequence = queue.next;
+        queue.next += 1;
+        queue
+            .index
+            .push(sequence, 1, value.run, value.index, RETAINED);
+        self.counts.messages += 1;
+        self.store.retain(value.run, 1);
+        if let Some(name) = durable_name.filter(|&name| name != 0) {
+            let (index, flags) = (value.index, RETAINED);
+            let piece = RefRecord {
+                name,
+                index,
+                queue: id,
+                sequence,
+                flags,
+            };
+            record::write_ref(pass.log, &piece);
+        }
+        self.pump(id, pass);
+    }
+
+    /// A replay has come to its end: the subscription's record says so.
+    fn replay_done(&mut self, session: SessionRef, pass: &mut Pass<'_>) {
+        let Some(state) = self.sessions.at_mut(session.0) else {
+            return;
+        };
+        if let Some(replay) = state.replays.pop_front() {
+            self.write_binding(session, &replay.filter, pass);
+        }
+    }
+}

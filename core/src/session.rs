@@ -1,0 +1,527 @@
+//! Sessions: subscriptions, a queue and an in-flight table that outlive connections.
+//!
+//! A session is one queue with a binding per filter, and one lane with one space of tags. While
+//! nobody is attached the lane has no owner, so nothing is handed out to it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use crate::address::{Filter, QueueName};
+use crate::broker::{Broker, Pass, Work};
+use crate::command::{Attach, BindTarget, RoutingType, SettleMode};
+use crate::consumer::{ConsumerRef, Inflight, Lane, LaneRef, split};
+use crate::deadline::Deadline;
+use crate::dialect::Dialect;
+use crate::effect::{Answer, Effect, EndReason};
+use crate::error::{Limit, Refusal};
+use crate::ids::{ConnectionId, ConsumerKey, QueueId};
+use crate::queue::{Kind, Piece};
+use crate::record::{self, SessionRecord, Writer};
+use crate::retained::Replay;
+
+/// A session in the broker's table.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub(crate) struct SessionRef(pub(crate) u32);
+
+/// One subscription of a session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Subscription {
+    pub(crate) qos: u8,
+    pub(crate) queued: bool,
+    /// Competes for a named queue.
+    pub(crate) consumer: Option<ConsumerRef>,
+}
+
+/// One session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) name: Arc<str>,
+    pub(crate) principal: Arc<str>,
+    pub(crate) connection: Option<ConnectionId>,
+    pub(crate) lane: LaneRef,
+    /// Made with the first subscription that needs it.
+    pub(crate) queue: Option<QueueId>,
+    pub(crate) subscriptions: BTreeMap<BindTarget, Subscription>,
+    pub(crate) expiry_ms: Option<u64>,
+    /// When it expires, in wall time; 0 while it is connected or if it never does.
+    pub(crate) expires_at_ms: u64,
+    pub(crate) durable: bool,
+    pub(crate) hold: bool,
+    /// New subscriptions that are getting retained values.
+    pub(crate) replays: VecDeque<Replay>,
+    /// Nothing of a subscription precedes its answer: the newest one's position.
+    pub(crate) bound_after: u64,
+    /// Rises with each detachment, so that a stale deadline is noticed.
+    pub(crate) detachment: u64,
+    /// Tags below may have been used (law L13).
+    pub(crate) tag_mark: u64,
+}
+
+/// Tags reserved ahead by one record (law L13).
+const TAGS_AHEAD: u64 = 1_024;
+
+impl Broker {
+    /// Takes or makes a session (law L12).
+    pub(crate) fn attach(&mut self, id: ConnectionId, attach: Attach, pass: &mut Pass<'_>) {
+        let token = attach.token;
+        let known = self.session_names.get(&attach.name).copied();
+        if let Some(known) = known {
+            if self
+                .sessions
+                .at(known.0)
+                .is_some_and(|s| s.principal != attach.principal)
+            {
+                return pass.refuse(id, token, Refusal::Forbidden);
+            }
+            self.take_over(known, id, pass);
+            // An expiry of 0 ends the session with the connection it is taken from.
+            if attach.clean && self.sessions.at(known.0).is_some() {
+                self.remove_session(known, pass);
+            }
+        } else if self.session_names.len() >= self.limits.max_sessions {
+            return pass.refuse(id, token, Refusal::LimitReached(Limit::Sessions));
+        }
+        let known = known.filter(|known| self.sessions.at(known.0).is_some());
+        let session = known.unwrap_or_else(|| self.new_session(&attach));
+        self.join(session, id, &attach, pass);
+        let position = pass.position();
+        self.open_lane(session, position);
+        // What rests on nothing durable waits for nothing; discarding a durable one wrote records.
+        pass.answer(
+            id,
+            token,
+            position,
+            Answer::Attached {
+                present: known.is_some(),
+            },
+        );
+        if known.is_some() {
+            self.start_resend(session);
+        }
+    }
+
+    /// Ends another connection's hold on a session.
+    fn take_over(&mut self, session: SessionRef, by: ConnectionId, pass: &mut Pass<'_>) {
+        let old = self.sessions.at(session.0).and_then(|s| s.connection);
+        let Some(old) = old.filter(|old| *old != by) else {
+            return;
+        };
+        let reason = EndReason::TakenOver;
+        pass.out.effects.push(Effect::End {
+            connection: old,
+            reason,
+        });
+        if let Some(connection) = self.connection_mut(old) {
+            connection.session = None;
+            connection
+                .lanes
+                .retain(|(key, _)| *key != ConsumerKey::SESSION);
+        }
+        self.detach(session, false, pass);
+    }
+
+    fn new_session(&mut self, attach: &Attach) -> SessionRef {
+        let lane = LaneRef(
+            self.lanes
+                .insert(Box::new(Lane::new(ConsumerKey::SESSION, 0))),
+        );
+        let session = Session {
+            name: Arc::clone(&attach.name),
+            principal: Arc::clone(&attach.principal),
+            connection: None,
+            lane,
+            queue: None,
+            subscriptions: BTreeMap::new(),
+            expiry_ms: attach.expiry_ms,
+            expires_at_ms: 0,
+            durable: attach.durable,
+            hold: attach.hold,
+            replays: VecDeque::new(),
+            bound_after: 0,
+            detachment: 0,
+            tag_mark: 1,
+        };
+        self.insert_session(session)
+    }
+
+    /// Puts a session into the tables.
+    pub(crate) fn insert_session(&mut self, session: Session) -> SessionRef {
+        let (name, lane) = (Arc::clone(&session.name), session.lane);
+        let session = SessionRef(self.sessions.insert(Box::new(session)));
+        self.session_names.insert(name, session);
+        if let Some(lane) = self.lanes.at_mut(lane.0) {
+            lane.session = Some(session);
+        }
+        session
+    }
+
+    fn join(
+        &mut self,
+        session: SessionRef,
+        id: ConnectionId,
+        attach: &Attach,
+        pass: &mut Pass<'_>,
+    ) {
+        let Some(state) = self.sessions.at_mut(session.0) else {
+            return;
+        };
+        state.connection = Some(id);
+        state.expiry_ms = attach.expiry_ms;
+        state.expires_at_ms = 0;
+        state.hold = attach.hold;
+        let lane = state.lane;
+        let bound = !state.subscriptions.is_empty();
+        if let Some(lane) = self.lanes.at_mut(lane.0) {
+            lane.owner = Some(id);
+            lane.window = attach.window;
+        }
+        if let Some(connection) = self.connection_mut(id) {
+            connection.session = Some(session);
+            connection.lanes.push((ConsumerKey::SESSION, lane));
+        }
+        if bound {
+            self.routes.change();
+        }
+        self.write_session(session, pass);
+    }
+
+    fn open_lane(&mut self, session: SessionRef, position: u64) {
+        let lane = self.sessions.at(session.0).map(|session| session.lane);
+        if let Some(lane) = lane.and_then(|lane| self.lanes.at_mut(lane.0)) {
+            lane.opened_after = position;
+        }
+    }
+
+    /// Writes a durable session down.
+    pub(crate) fn write_session(&mut self, session: SessionRef, pass: &mut Pass<'_>) {
+        let Some(record) = self
+            .sessions
+            .at(session.0)
+            .and_then(|s| self.session_record(s))
+        else {
+            return;
+        };
+        pass.log
+            .append(record::PUT_SESSION, record.encode().bytes(), None, 0);
+    }
+
+    /// The record of a durable session.
+    pub(crate) fn session_record(&self, session: &Session) -> Option<SessionRecord> {
+        let lane = self.lanes.at(session.lane.0)?;
+        session.durable.then(|| SessionRecord {
+            name: Arc::clone(&session.name),
+            principal: Arc::clone(&session.principal),
+            expiry_ms: session.expiry_ms,
+            expires_at_ms: session.expires_at_ms,
+            window: lane.window,
+            tag_mark: session.tag_mark,
+        })
+    }
+
+    /// A delivery has used tags: keeps the mark of a durable session ahead of them.
+    pub(crate) fn reserve_ids(&mut self, lane: LaneRef, pass: &mut Pass<'_>) {
+        let Some(state) = self.lanes.at(lane.0) else {
+            return;
+        };
+        let (Some(session), next) = (state.session, state.next_tag) else {
+            return;
+        };
+        let Some(state) = self.sessions.at_mut(session.0) else {
+            return;
+        };
+        if state.durable && next >= state.tag_mark {
+            state.tag_mark = next + TAGS_AHEAD;
+            self.write_session(session, pass);
+        }
+    }
+
+    /// The queue of a session, made when it is needed first.
+    pub(crate) fn session_queue(&mut self, session: SessionRef, pass: &mut Pass<'_>) {
+        let Some(state) = self.sessions.at(session.0) else {
+            return;
+        };
+        if state.queue.is_some() {
+            return;
+        }
+        let durable = state.durable;
+        let text = format!("$session.{}", escape(&state.name));
+        let name = match QueueName::parse(&text, Dialect::Canonical, usize::MAX) {
+            Ok(name) if !self.queue_names.contains_key(&name) => name,
+            _ => match self.internal_names("$session-queue") {
+                Ok((name, _)) => name,
+                Err(_) => return,
+            },
+        };
+        let Ok((_, address)) = self.internal_names("$session-queue") else {
+            return;
+        };
+        let queue = self.new_queue(name, &address, RoutingType::Multicast, |queue| {
+            queue.kind = Kind::Session(session);
+            queue.durable = durable;
+        });
+        self.adopt_queue(session, queue);
+        if durable {
+            self.write_queue(queue, pass);
+        }
+    }
+
+    /// Makes a queue the session's own.
+    pub(crate) fn adopt_queue(&mut self, session: SessionRef, queue: QueueId) {
+        let Some(state) = self.sessions.at_mut(session.0) else {
+            return;
+        };
+        state.queue = Some(queue);
+        let lane = state.lane;
+        self.add_consumer(lane, queue, SettleMode::Explicit);
+    }
+
+    /// The connection of a session has ended.
+    pub(crate) fn detach(&mut self, session: SessionRef, polite: bool, pass: &mut Pass<'_>) {
+        let Some(state) = self.sessions.at_mut(session.0) else {
+            return;
+        };
+        state.connection = None;
+        state.detachment += 1;
+        let (lane, hold, detachment) = (state.lane, state.hold, state.detachment);
+        let (expiry, bound) = (state.expiry_ms, !state.subscriptions.is_empty());
+        if let Some(lane) = self.lanes.at_mut(lane.0) {
+            lane.owner = None;
+            lane.resend = None;
+        }
+        if bound {
+            self.routes.change();
+        }
+        if expiry == Some(0) {
+            return self.remove_session(session, pass);
+        }
+        if !hold {
+            self.return_named(session, polite, pass);
+        }
+        if let Some(expiry) = expiry
+            && let Some(state) = self.sessions.at_mut(session.0)
+        {
+            state.expires_at_ms = self.now.wall_ms.saturating_add(expiry);
+            let due = self.now.mono_ms.saturating_add(expiry);
+            self.deadlines.set(
+                due,
+                Deadline::Session {
+                    session,
+                    detachment,
+                },
+            );
+        }
+        self.write_session(session, pass);
+    }
+
+    /// Gives back what a session holds of named queues: others compete for it.
+    fn return_named(&mut self, session: SessionRef, polite: bool, pass: &mut Pass<'_>) {
+        let Some(state) = self.sessions.at(session.0) else {
+            return;
+        };
+        let (own, lane) = (state.queue, state.lane);
+        let Some(lane) = self.lanes.at_mut(lane.0) else {
+            return;
+        };
+        if lane.inflight.iter().all(|piece| Some(piece.queue) == own) {
+            return;
+        }
+        let written = if polite { 0 } else { lane.written };
+        let (keep, back): (VecDeque<Inflight>, VecDeque<Inflight>) = lane
+            .inflight
+            .drain(..)
+            .partition(|piece| Some(piece.queue) == own);
+        lane.inflight = keep;
+        lane.unsettled = lane.inflight.iter().map(|piece| piece.count).sum();
+        self.take_back(&Vec::from(back), written, pass);
+    }
+
+    /// A session without connection has reached its end.
+    pub(crate) fn session_expired(
+        &mut self,
+        session: SessionRef,
+        detachment: u64,
+        pass: &mut Pass<'_>,
+    ) {
+        let expired = self
+            .sessions
+            .at(session.0)
+            .is_some_and(|state| state.connection.is_none() && state.detachment == detachment);
+        if expired {
+            self.remove_session(session, pass);
+        }
+    }
+
+    /// Removes a session with its subscriptions and its queue.
+    pub(crate) fn remove_session(&mut self, session: SessionRef, pass: &mut Pass<'_>) {
+        let Some(state) = self.sessions.at(session.0) else {
+            return;
+        };
+        let lane = state.lane;
+        let targets: Vec<BindTarget> = state.subscriptions.keys().cloned().collect();
+        // Its own queue goes with what it holds of it; of other queues everything returns.
+        let queue = state.queue;
+        if let Some(queue) = queue {
+            self.delete_queue(queue, pass);
+        }
+        self.give_back(lane, true, pass);
+        for target in &targets {
+            self.remove_binding(session, target, pass);
+        }
+        self.lanes.remove(lane.0);
+        let Some(state) = self.sessions.remove(session.0) else {
+            return;
+        };
+        self.session_names.remove(&state.name);
+        if state.durable {
+            let mut head = Writer::default();
+            head.text(&state.name);
+            pass.log
+                .append(record::DELETE_SESSION, head.bytes(), None, 0);
+        }
+    }
+
+    fn start_resend(&mut self, session: SessionRef) {
+        let Some(lane) = self.sessions.at(session.0).map(|session| session.lane) else {
+            return;
+        };
+        if let Some(lane) = self.lanes.at_mut(lane.0) {
+            lane.resend = lane.inflight.front().map(|piece| piece.tag);
+        }
+        self.work.push_back(Work::Resend(session));
+    }
+
+    /// Sends a resumed session what it had not settled, in order and with its old tags, as far as
+    /// the room reaches; then its queues go on.
+    pub(crate) fn resend(&mut self, session: SessionRef, pass: &mut Pass<'_>) {
+        let Some(lane_ref) = self.sessions.at(session.0).map(|session| session.lane) else {
+            return;
+        };
+        loop {
+            if pass.units == 0 {
+                return self.work.push_back(Work::Resend(session));
+            }
+            let Some(lane) = self.lanes.at(lane_ref.0) else {
+                return;
+            };
+            let (Some(from), Some(connection)) = (lane.resend, lane.owner) else {
+                break;
+            };
+            let at = lane
+                .inflight
+                .partition_point(|p| p.tag + u64::from(p.count) <= from);
+            let Some(piece) = lane.inflight.get(at).copied() else {
+                if let Some(lane) = self.lanes.at_mut(lane_ref.0) {
+                    lane.resend = None;
+                }
+                break;
+            };
+            let skip = u32::try_from(from.saturating_sub(piece.tag)).unwrap_or(0);
+            let (_, piece) = split(piece, skip);
+            if !self.resend_piece(lane_ref, connection, piece, pass) {
+                return; // Room goes on.
+            }
+        }
+        self.resume_queues(lane_ref);
+    }
+
+    fn resend_piece(
+        &mut self,
+        lane_ref: LaneRef,
+        connection: ConnectionId,
+        piece: Inflight,
+        pass: &mut Pass<'_>,
+    ) -> bool {
+        let Some(lane) = self.lanes.at(lane_ref.0) else {
+            return false;
+        };
+        let (key, written, opened) = (lane.key, lane.written, lane.opened_after);
+        // A piece is either a duplicate as a whole or new as a whole.
+        let known = (written + 1).saturating_sub(piece.tag);
+        let same = if known == 0 {
+            u64::from(piece.count)
+        } else {
+            known
+        };
+        let count = piece
+            .count
+            .min(u32::try_from(same).unwrap_or(u32::MAX))
+            .min(pass.units);
+        let size = self
+            .store
+            .run(piece.run)
+            .map_or(1, |run| run.size(piece.first, 1))
+            + 32;
+        let fits = self
+            .connection(connection)
+            .map_or(0, |c| c.fits(size, count));
+        if fits == 0 {
+            return false;
+        }
+        pass.spend(fits);
+        let (piece, _) = split(piece, fits);
+        let part = Piece {
+            sequence: piece.sequence,
+            count: piece.count,
+            run: piece.run,
+            first: piece.first,
+            flags: piece.flags,
+        };
+        let attempts = self
+            .queues
+            .get(&piece.queue)
+            .map_or(0, |q| q.attempts(piece.sequence));
+        let delivery = self.delivery(key, piece.tag, part, piece.queue, attempts);
+        if let Some((mut delivery, after)) = delivery {
+            delivery.duplicate = known > 0;
+            self.send(connection, after.max(opened), delivery, pass);
+        }
+        if let Some(lane) = self.lanes.at_mut(lane_ref.0) {
+            lane.resend = Some(piece.tag + u64::from(piece.count));
+        }
+        true
+    }
+
+    fn resume_queues(&mut self, lane: LaneRef) {
+        let Some(state) = self.lanes.at(lane.0) else {
+            return;
+        };
+        let queues: Vec<QueueId> = state
+            .consumers
+            .iter()
+            .filter_map(|consumer| Some(self.consumers.at(consumer.0)?.queue))
+            .collect();
+        for queue in queues {
+            self.list(queue);
+        }
+    }
+
+    /// The subscription of a session to a filter.
+    pub(crate) fn subscription(
+        &self,
+        session: SessionRef,
+        filter: &Filter,
+    ) -> Option<Subscription> {
+        let target = BindTarget::Filter(filter.clone());
+        self.sessions
+            .at(session.0)?
+            .subscriptions
+            .get(&target)
+            .copied()
+    }
+}
+
+/// One segment of a canonical name that stands for any text.
+fn escape(text: &str) -> String {
+    let mut segment = String::with_capacity(text.len());
+    let mut before = ' ';
+    for c in text.chars() {
+        let colons = c == ':' && before == ':';
+        if matches!(c, '.' | '*' | '#' | '>' | '%' | '/') || colons {
+            segment.push_str(&format!("%{:02X}", c as u32));
+        } else {
+            segment.push(c);
+        }
+        before = c;
+    }
+    segment
+}

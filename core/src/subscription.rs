@@ -1,0 +1,231 @@
+//! Consumers that are opened and closed one by one (STOMP, AMQP): each has a lane of its own.
+
+use crate::address::{Address, Filter, QueueName};
+use crate::broker::{Broker, Pass};
+use crate::command::{Consume, Outcome, RoutingType, SettleMode, Source};
+use crate::consumer::{Consumer, ConsumerRef, Inflight, Lane, LaneRef};
+use crate::dialect::Dialect;
+use crate::effect::Answer;
+use crate::error::{Limit, Refusal};
+use crate::ids::{ConnectionId, ConsumerKey, QueueId, Tag, Token};
+use crate::queue::Kind;
+use crate::session::SessionRef;
+
+impl Broker {
+    /// Opens a consumer.
+    pub(crate) fn consume(&mut self, id: ConnectionId, consume: Consume, pass: &mut Pass<'_>) {
+        let Consume {
+            consumer: key,
+            source,
+            settle,
+            prefetch,
+            token,
+        } = consume;
+        let Some(connection) = self.connection(id) else {
+            return;
+        };
+        if connection.lanes.len() >= self.limits.max_subscriptions {
+            let why = Refusal::LimitReached(Limit::Subscriptions);
+            return pass.refuse(id, token, why);
+        }
+        if connection.lane(key).is_some() {
+            return pass.refuse(id, token, Refusal::DestinationExists);
+        }
+        let queue = match self.source_queue(id, &source, pass) {
+            Ok(queue) => queue,
+            Err(why) => return pass.refuse(id, token, why),
+        };
+        let position = pass.position();
+        let mut lane = Lane::new(key, prefetch);
+        lane.owner = Some(id);
+        lane.opened_after = position;
+        let lane = LaneRef(self.lanes.insert(Box::new(lane)));
+        self.add_consumer(lane, queue, settle);
+        if let Some(connection) = self.connection_mut(id) {
+            connection.lanes.push((key, lane));
+        }
+        pass.answer(id, token, position, Answer::Consuming);
+        self.list(queue);
+    }
+
+    /// The queue that a source stands for, made if need be.
+    fn source_queue(
+        &mut self,
+        id: ConnectionId,
+        source: &Source,
+        pass: &mut Pass<'_>,
+    ) -> Result<QueueId, Refusal> {
+        match source {
+            Source::Anycast(address) => self.anycast_to_consume(address, id, pass),
+            Source::Multicast(filter) => self.subscription_queue(id, filter),
+            Source::Queue { address, queue } => self.named_queue(address, queue, Some(id)),
+            Source::Untyped(filter) => match filter.to_address() {
+                Some(address) if self.takes_anycast(&address) => {
+                    self.anycast_to_consume(&address, id, pass)
+                }
+                _ => self.subscription_queue(id, filter),
+            },
+        }
+    }
+
+    /// An untyped consumer takes the anycast queue if there is one or nothing exists.
+    fn takes_anycast(&self, address: &Address) -> bool {
+        match self.addresses.get(address) {
+            Some(state) => !state.anycast.is_empty(),
+            None => {
+                let settings = self.settings.resolve(address.as_str());
+                settings.default_routing == RoutingType::Anycast
+            }
+        }
+    }
+
+    fn subscription_queue(
+        &mut self,
+        id: ConnectionId,
+        filter: &Filter,
+    ) -> Result<QueueId, Refusal> {
+        if self.queues.len() >= self.limits.max_queues {
+            return Err(Refusal::LimitReached(Limit::Queues));
+        }
+        if let Some(address) = filter.to_address() {
+            let state = self.addresses.get(&address);
+            if state.is_some_and(|state| state.owner.is_some_and(|owner| owner != id)) {
+                return Err(Refusal::Forbidden);
+            }
+            let offers = state.is_some_and(|state| state.multicast || state.exact > 0);
+            if !offers
+                && !self
+                    .settings
+                    .resolve(address.as_str())
+                    .auto_create_addresses
+            {
+                return Err(match state {
+                    Some(_) => Refusal::WrongRoutingType,
+                    None => Refusal::NoDestination,
+                });
+            }
+            if address.as_str().starts_with("$temp") && state.is_none() {
+                return Err(Refusal::NoDestination);
+            }
+        }
+        let (name, address) = self.internal_names("$subscription")?;
+        let queue = self.new_queue(name, &address, RoutingType::Multicast, |queue| {
+            queue.kind = Kind::Subscription;
+        });
+        self.bind_queue(filter, queue);
+        self.subscriptions.insert(queue, filter.clone());
+        Ok(queue)
+    }
+
+    /// A name for the next queue that nobody addresses.
+    pub(crate) fn internal_names(&self, prefix: &str) -> Result<(QueueName, Address), Refusal> {
+        let text = format!("{prefix}.{}", self.next_queue);
+        let name = QueueName::parse(&text, Dialect::Canonical, usize::MAX);
+        let address = Address::parse(&text, Dialect::Canonical, usize::MAX);
+        match (name, address) {
+            (Ok(name), Ok(address)) => Ok((name, address)),
+            _ => Err(Refusal::BadName),
+        }
+    }
+
+    /// Joins a lane to a queue.
+    pub(crate) fn add_consumer(
+        &mut self,
+        lane: LaneRef,
+        queue: QueueId,
+        settle: SettleMode,
+    ) -> ConsumerRef {
+        let consumer = ConsumerRef(self.consumers.insert(Consumer {
+            lane,
+            queue,
+            settle,
+        }));
+        if let Some(lane) = self.lanes.at_mut(lane.0) {
+            lane.consumers.push(consumer);
+        }
+        if let Some(queue) = self.queues.get_mut(&queue) {
+            queue.consumers.push(consumer);
+        }
+        consumer
+    }
+
+    /// Takes a consumer away from its queue and its lane; what it holds must be gone before.
+    pub(crate) fn remove_consumer(&mut self, consumer: ConsumerRef, pass: &mut Pass<'_>) {
+        let Some(gone) = self.consumers.remove(consumer.0) else {
+            return;
+        };
+        if let Some(lane) = self.lanes.at_mut(gone.lane.0) {
+            lane.consumers.retain(|other| *other != consumer);
+        }
+        let Some(queue) = self.queues.get_mut(&gone.queue) else {
+            return;
+        };
+        queue.consumers.retain(|other| *other != consumer);
+        if queue.kind == Kind::Subscription {
+            self.end_subscription(gone.queue, pass);
+        } else {
+            self.list(gone.queue);
+            self.reap_if_unused(gone.queue);
+        }
+    }
+
+    fn end_subscription(&mut self, queue: QueueId, pass: &mut Pass<'_>) {
+        if let Some(filter) = self.subscriptions.remove(&queue) {
+            self.unbind_queue(&filter, queue);
+        }
+        self.delete_queue(queue, pass);
+    }
+
+    /// Closes a consumer (law L10): what was encoded counts as written, the rest returns uncounted.
+    pub(crate) fn cancel(
+        &mut self,
+        id: ConnectionId,
+        key: ConsumerKey,
+        written: Tag,
+        token: Option<Token>,
+        pass: &mut Pass<'_>,
+    ) {
+        let lane = self
+            .connection(id)
+            .and_then(|connection| connection.lane(key));
+        let Some(lane) = lane else {
+            return pass.refuse(id, token, Refusal::Unknown);
+        };
+        self.written(id, key, written, pass);
+        if let Some(connection) = self.connection_mut(id) {
+            connection.lanes.retain(|(other, _)| *other != key);
+        }
+        self.end_lane(lane, true, pass);
+        let position = pass.position();
+        pass.answer(id, token, position, Answer::Cancelled);
+    }
+
+    /// Ends a lane with its consumers.
+    pub(crate) fn end_lane(&mut self, lane: LaneRef, polite: bool, pass: &mut Pass<'_>) {
+        self.settle_written(lane, pass);
+        self.give_back(lane, polite, pass);
+        let consumers = self.lanes.at(lane.0).map(|lane| lane.consumers.clone());
+        for consumer in consumers.unwrap_or_default() {
+            self.remove_consumer(consumer, pass);
+        }
+        self.lanes.remove(lane.0);
+    }
+
+    /// What settles on write and was written is settled, whatever ends the lane.
+    fn settle_written(&mut self, lane: LaneRef, pass: &mut Pass<'_>) {
+        let mut pieces: Vec<Inflight> = Vec::new();
+        let Some(state) = self.lanes.at_mut(lane.0) else {
+            return;
+        };
+        let first = state.consumers.first().and_then(|c| self.consumers.at(c.0));
+        if first.is_some_and(|consumer| consumer.settle == SettleMode::OnWrite) {
+            state.cut_up_to(state.written, &mut pieces);
+        }
+        self.end_pieces(&pieces, Outcome::Accepted, pass);
+    }
+
+    /// The session a lane belongs to.
+    pub(crate) fn lane_session(&self, lane: LaneRef) -> Option<SessionRef> {
+        self.lanes.at(lane.0).and_then(|lane| lane.session)
+    }
+}

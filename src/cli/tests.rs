@@ -1,0 +1,32 @@
+use clap::CommandFactory;
+
+use super::*;
+
+fn serve(line: &[&str]) -> ServeArguments {
+    let arguments = Arguments::try_parse_from(line).unwrap();
+    match arguments.command {
+        Some(Command::Serve(serve)) => serve,
+        None => arguments.serve,
+    }
+}
+
+#[test]
+fn command_definition_is_consistent() {
+    Arguments::command().debug_assert();
+}
+
+#[test]
+fn no_command_means_serve_with_the_same_options() {
+    for command in [&["ternmq"][..], &["ternmq", "serve"]] {
+        let options = ["--set", "a=1", "--config", "f.toml", "--set", "b=2"];
+        let serve = serve(&[command, &options].concat());
+        assert_eq!(serve.config.as_deref(), Some("f.toml".as_ref()));
+        assert_eq!(serve.set, ["a=1", "b=2"]);
+    }
+}
+
+#[test]
+fn options_on_both_sides_of_the_command_are_refused() {
+    let line = ["ternmq", "--set", "a=1", "serve", "--set", "b=2"];
+    assert!(Arguments::try_parse_from(line).is_err());
+}
