@@ -118,7 +118,7 @@ def delivers_from_a_queue(version):
     client.send(destination, "second", persistent="true")
     client.subscribe(destination)
     first, second = client.take(2)
-    assert bodies([first, second]) == ["first", "second"]
+    assert bodies([first, second]) == ["first", "second"], bodies([first, second])
     assert first.headers["destination"] == destination, first.headers
     assert first.headers["colour"] == "red", first.headers
     assert first.headers["content-type"] == "text/plain", first.headers
