@@ -194,7 +194,7 @@ wrong_envelope() {
 
 too_large() {
   head -c 20000000 /dev/zero >sent
-  problem 413 too-large POST "$(queue large)/messages" -H 'Expect:' --data-binary @sent
+  problem 413 too-large POST "$(queue large)/messages" --data-binary @sent
 }
 
 root_lists_endpoints() {

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034
 # What the shell drivers share. Each case is a function that runs under `set -e` in a subshell with
 # a scratch folder as working directory; it fails by a command that fails.
 set -uo pipefail
