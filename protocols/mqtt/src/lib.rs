@@ -4,6 +4,7 @@
 //!   argument, MQTT 5.0 property blocks stay raw ([`Properties`]).
 //! * [`Connection`] is the server's side: it borrows events from the caller's read buffer and
 //!   groups what stands back to back ([`PublishRun`], [`AckRun`]).
+//! * [`patch_run`] and [`convert`] copy encoded messages for other receivers.
 //!
 //! Not here: sessions, subscriptions, retained values and packet ids of the server (the broker's),
 //! and for MQTT 5.0 topic aliases, Receive Maximum accounting and enhanced authentication; a
@@ -50,6 +51,7 @@ mod connection;
 mod error;
 mod limits;
 mod packet;
+mod patch;
 mod properties;
 mod reader;
 mod run;
@@ -66,5 +68,6 @@ pub use packet::{
     RetainHandling, SubAck, Subscribe, SubscribeOptions, Subscription, SubscriptionList, UnsubAck,
     Unsubscribe, Version, Will, packet_id_after, put_acks, put_ping_req, put_ping_resp,
 };
+pub use patch::{Conversion, Patch, convert, patch_run};
 pub use properties::{Properties, PropertiesBuf, PropertyId, Value};
 pub use run::{AckRun, Packets, PublishRun};

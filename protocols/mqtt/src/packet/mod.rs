@@ -21,6 +21,7 @@ pub use connack::ConnAck;
 pub(crate) use connect::read_version;
 pub use connect::{Connect, Will};
 pub use disconnect::Disconnect;
+pub(crate) use publish::Flags;
 pub use publish::Publish;
 pub use suback::SubAck;
 pub use subscribe::{RetainHandling, Subscribe, SubscribeOptions, Subscription, SubscriptionList};

@@ -109,15 +109,15 @@ impl<'a> Publish<'a> {
 
 /// What the first byte of a PUBLISH says.
 #[derive(Debug, Clone, Copy)]
-struct Flags {
-    qos: QoS,
-    retain: bool,
+pub(crate) struct Flags {
+    pub(crate) qos: QoS,
+    pub(crate) retain: bool,
     /// Left out at QoS 0 \[MQTT-3.3.1-2\].
-    dup: bool,
+    pub(crate) dup: bool,
 }
 
 impl Flags {
-    fn first_byte(self) -> u8 {
+    pub(crate) fn first_byte(self) -> u8 {
         let dup = self.dup && self.qos > QoS::AtMostOnce;
         0x30 | u8::from(dup) << 3 | (self.qos as u8) << 1 | u8::from(self.retain)
     }

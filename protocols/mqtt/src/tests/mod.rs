@@ -3,6 +3,7 @@
 //! requirements.
 
 mod connect;
+mod copies;
 mod publish;
 mod requests;
 mod runs;
