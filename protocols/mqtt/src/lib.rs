@@ -5,6 +5,7 @@
 //! * [`Connection`] is the server's side: it borrows events from the caller's read buffer and
 //!   groups what stands back to back ([`PublishRun`], [`AckRun`]).
 //! * [`patch_run`] and [`convert`] copy encoded messages for other receivers.
+//! * [`Client`] is the client's side, with its half of the session.
 //!
 //! Not here: sessions, subscriptions, retained values and packet ids of the server (the broker's),
 //! and for MQTT 5.0 topic aliases, Receive Maximum accounting and enhanced authentication; a
@@ -46,6 +47,7 @@
 #![warn(missing_docs)]
 #![warn(clippy::indexing_slicing, clippy::cast_possible_truncation)]
 
+mod client;
 mod codec;
 mod connection;
 mod error;
@@ -59,6 +61,7 @@ mod run;
 mod tests;
 pub mod topic;
 
+pub use client::{Client, ClientEvent};
 pub use codec::{Frame, Framed, frame};
 pub use connection::{Connection, Event};
 pub use error::{Error, Statement};
