@@ -51,6 +51,7 @@ mod client;
 mod codec;
 mod connection;
 mod error;
+pub mod fuzz;
 mod limits;
 mod packet;
 mod patch;

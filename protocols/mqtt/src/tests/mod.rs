@@ -4,6 +4,7 @@
 
 mod connect;
 mod copies;
+mod properties;
 mod publish;
 mod requests;
 mod runs;
