@@ -41,6 +41,16 @@ impl<'o> FrameWriter<'o> {
         self
     }
 
+    /// Adds a header of a known name, given with its colon.
+    fn known(&mut self, name: &'static [u8], value: &str) {
+        let value = value.as_bytes();
+        if self.encoding.can_carry(b"known", value) {
+            self.out.extend_from_slice(name);
+            self.encoding.append(self.out, value);
+            self.out.push(b'\n');
+        }
+    }
+
     /// Adds a header if there is a value for it.
     pub fn optional(&mut self, name: &str, value: Option<&str>) -> &mut Self {
         match value {
@@ -158,13 +168,16 @@ pub fn message(
 ) {
     out.reserve(256 + stored.block().len() + body.len());
     let mut writer = FrameWriter::new(out, Command::Message, target.into());
-    writer
-        .optional("subscription", head.subscription)
-        .header("message-id", head.message_id)
-        .header("destination", head.destination)
-        .optional("ack", head.ack);
+    if let Some(subscription) = head.subscription {
+        writer.known(b"subscription:", subscription);
+    }
+    writer.known(b"message-id:", head.message_id);
+    writer.known(b"destination:", head.destination);
+    if let Some(ack) = head.ack {
+        writer.known(b"ack:", ack);
+    }
     if head.redelivered {
-        writer.header("redelivered", "true");
+        writer.known(b"redelivered:", "true");
     }
     for (name, value) in head.extra {
         writer.header(name, value);

@@ -1,6 +1,7 @@
 //! Frames as they stand in the input (STOMP 1.2 "STOMP Frames"): nothing is copied.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use crate::error::Fault;
 use crate::headers::Headers;
@@ -114,8 +115,26 @@ impl Field {
     }
 }
 
+/// A place in a frame, counted from its first octet. No value starts at 0, where the command is, so
+/// the default means absent.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Span {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
+impl Span {
+    pub(crate) fn of(self, bytes: &[u8]) -> Option<&[u8]> {
+        if self.start == 0 {
+            None
+        } else {
+            bytes.get(self.start..self.end)
+        }
+    }
+}
+
 /// A whole frame, borrowed from the input.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Frame<'a> {
     /// The command.
     pub command: Command,
@@ -125,14 +144,28 @@ pub struct Frame<'a> {
     pub content_length: Option<usize>,
     /// The octets between the blank line and the NUL; always empty for frames without body.
     pub body: &'a [u8],
-    pub(crate) fields: [Option<&'a [u8]>; FIELDS],
+    /// From the first octet on.
+    pub(crate) bytes: &'a [u8],
+    pub(crate) spans: [Span; FIELDS],
+}
+
+/// Shows no passcode.
+impl fmt::Debug for Frame<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Frame")
+            .field("command", &self.command)
+            .field("headers", &self.headers)
+            .field("body", &self.body)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'a> Frame<'a> {
     /// The first header of that name, decoded.
     pub(crate) fn field(&self, field: Field) -> Option<Cow<'a, str>> {
-        let raw = self.fields.get(field as usize).copied().flatten()?;
-        Some(self.headers.encoding().decode(raw))
+        let raw = self.spans.get(field as usize)?.of(self.bytes)?;
+        let encoding = self.headers.encoding();
+        Some(encoding.decode(encoding.unpadded(raw)))
     }
 
     /// As `field`, but an absent or empty header is an error.

@@ -114,7 +114,10 @@ impl Encoding {
     /// The text that escaped octets stand for.
     pub(crate) fn decode(self, raw: &[u8]) -> Cow<'_, str> {
         if !self.has_escapes() || memchr(b'\\', raw).is_none() {
-            return String::from_utf8_lossy(raw);
+            return match std::str::from_utf8(raw) {
+                Ok(text) => Cow::Borrowed(text),
+                Err(_) => String::from_utf8_lossy(raw),
+            };
         }
         let mut text = Vec::with_capacity(raw.len());
         let mut rest = raw;
@@ -146,10 +149,13 @@ impl Encoding {
 
     /// Appends text in this encoding; the caller has asked `can_carry`.
     pub(crate) fn append(self, out: &mut Vec<u8>, text: &[u8]) {
-        let clean = !self.has_escapes()
-            || (memchr3(b'\\', b':', b'\n', text).is_none()
-                && (self == Self::V1_1 || memchr(b'\r', text).is_none()));
-        if clean {
+        // Without early return the compiler looks at many octets at a time.
+        let special = |octet: u8| match octet {
+            b'\\' | b':' | b'\n' => true,
+            b'\r' => self == Self::V1_2,
+            _ => false,
+        };
+        if !self.has_escapes() || !text.iter().fold(false, |any, octet| any | special(*octet)) {
             out.extend_from_slice(text);
             return;
         }

@@ -10,28 +10,10 @@ use std::borrow::Cow;
 use memchr::memchr;
 
 use crate::error::{Error, Fault};
-use crate::frame::{Command, FIELDS, Field, Frame};
+use crate::frame::{Command, FIELDS, Field, Frame, Span};
 use crate::headers::{Encoding, Headers};
 use crate::limits::Limits;
 use crate::version::Version;
-
-/// A place in an unfinished frame, counted from its first octet. No value starts at 0, where the
-/// command is, so the default means absent.
-#[derive(Debug, Clone, Copy, Default)]
-struct Span {
-    start: usize,
-    end: usize,
-}
-
-impl Span {
-    fn of(self, bytes: &[u8]) -> Option<&[u8]> {
-        if self.start == 0 {
-            None
-        } else {
-            bytes.get(self.start..self.end)
-        }
-    }
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -360,9 +342,8 @@ impl Parser {
             headers: Headers::new(partial.headers.of(bytes)?, partial.encoding),
             content_length: partial.content_length,
             body: if command.has_body() { body } else { &[] },
-            fields: partial
-                .spans
-                .map(|span| span.of(bytes).map(|raw| partial.encoding.unpadded(raw))),
+            bytes,
+            spans: partial.spans,
         })
     }
 
