@@ -176,12 +176,12 @@ impl Liveness {
     fn beat_at(&self) -> Option<u64> {
         let interval = self.agreed.send_ms;
         let sent_at = self.sent_at.filter(|_| interval > 0)?;
-        Some(sent_at.saturating_add((interval * 4 / 5).max(1)))
+        Some(sent_at.saturating_add((interval.saturating_mul(4) / 5).max(1)))
     }
 
     fn silent_at(&self) -> Option<u64> {
         let interval = self.agreed.receive_ms;
         let received_at = self.received_at.filter(|_| interval > 0)?;
-        Some(received_at.saturating_add(interval * 9 / 4))
+        Some(received_at.saturating_add(interval.saturating_mul(9) / 4))
     }
 }

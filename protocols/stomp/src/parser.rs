@@ -90,7 +90,9 @@ impl Parser {
     pub fn needed(&self) -> usize {
         match (self.stage, self.partial.content_length) {
             (Stage::Between, _) => 0,
-            (Stage::Body, Some(length)) => self.partial.start.saturating_add(length + 1),
+            (Stage::Body, Some(length)) => {
+                self.partial.start.saturating_add(length).saturating_add(1)
+            }
             _ => self.partial.scanned + 1,
         }
     }
@@ -170,7 +172,8 @@ impl Parser {
         else {
             partial.scanned = partial.scanned.max(bytes.len());
             // The last octet may be the CR of an end of line.
-            let over = partial.scanned - start > limit + usize::from(partial.encoding.has_crlf());
+            let over = partial.scanned - start
+                > limit.saturating_add(usize::from(partial.encoding.has_crlf()));
             return if over { Err(too_long) } else { Ok(None) };
         };
         let line_feed = partial.scanned + found;
@@ -311,7 +314,7 @@ impl Parser {
             };
         }
         if let Some(length) = self.partial.content_length {
-            let end = start + length;
+            let end = start.saturating_add(length);
             return match bytes.get(end) {
                 Some(0) => Ok(Some(end)),
                 Some(_) => Err(Fault::ContentLengthMismatch),

@@ -54,6 +54,17 @@ pub struct SubscribeOptions<'a> {
     pub headers: &'a [(&'a str, &'a str)],
 }
 
+/// What ACK and NACK say.
+#[derive(Debug, Clone, Copy)]
+pub struct AckOptions<'a> {
+    /// Which delivery; see [`MessageFrame::target`].
+    pub target: &'a AckTarget<'a>,
+    /// The transaction it belongs to.
+    pub transaction: Option<&'a str>,
+    /// Asks for a receipt of this id.
+    pub receipt: Option<&'a str>,
+}
+
 /// What a server sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClientEvent<'a> {

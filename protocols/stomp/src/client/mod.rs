@@ -5,7 +5,9 @@
 
 mod frames;
 
-pub use frames::{ClientEvent, ConnectOptions, MessageFrame, SendOptions, SubscribeOptions};
+pub use frames::{
+    AckOptions, ClientEvent, ConnectOptions, MessageFrame, SendOptions, SubscribeOptions,
+};
 
 use crate::connection::Timeout;
 use crate::encode::FrameWriter;
@@ -111,60 +113,62 @@ impl Client {
         Ok(())
     }
 
-    /// Appends ACK or NACK.
+    /// Appends ACK.
     ///
     /// # Errors
-    /// `Fault::NotConnected`, `Fault::UnexpectedCommand` for another command and
-    /// `Fault::UnknownCommand` for NACK in 1.0.
-    pub fn settle(
-        &self,
-        out: &mut Vec<u8>,
-        command: Command,
-        target: &AckTarget<'_>,
-        transaction: Option<&str>,
-    ) -> Result<(), Error> {
-        match command {
-            Command::Nack if self.state == State::Connected(Version::V1_0) => {
-                return Err(Fault::UnknownCommand.into());
-            }
-            Command::Ack | Command::Nack => {}
-            _ => return Err(Fault::UnexpectedCommand.into()),
-        }
-        let mut writer = self.begin_frame(out, command)?;
-        match target {
-            AckTarget::Ack(id) => writer.header("id", id),
-            AckTarget::Message {
-                message_id,
-                subscription,
-            } => writer
-                .header("message-id", message_id)
-                .optional("subscription", subscription.as_deref()),
-        };
-        writer.optional("transaction", transaction);
-        writer.end();
-        Ok(())
+    /// `Fault::NotConnected`.
+    pub fn ack(&self, out: &mut Vec<u8>, options: &AckOptions<'_>) -> Result<(), Error> {
+        self.settle(out, Command::Ack, options)
     }
 
-    /// Appends BEGIN, COMMIT or ABORT.
+    /// Appends NACK.
     ///
     /// # Errors
-    /// `Fault::NotConnected`, `Fault::UnexpectedCommand` for another command.
-    pub fn transaction(
+    /// `Fault::NotConnected`; `Fault::UnknownCommand` in 1.0, which has no NACK.
+    pub fn nack(&self, out: &mut Vec<u8>, options: &AckOptions<'_>) -> Result<(), Error> {
+        if self.state == State::Connected(Version::V1_0) {
+            return Err(Fault::UnknownCommand.into());
+        }
+        self.settle(out, Command::Nack, options)
+    }
+
+    /// Appends BEGIN.
+    ///
+    /// # Errors
+    /// `Fault::NotConnected`.
+    pub fn begin(
         &self,
         out: &mut Vec<u8>,
-        command: Command,
         transaction: &str,
         receipt: Option<&str>,
     ) -> Result<(), Error> {
-        if !matches!(command, Command::Begin | Command::Commit | Command::Abort) {
-            return Err(Fault::UnexpectedCommand.into());
-        }
-        let mut writer = self.begin_frame(out, command)?;
-        writer
-            .header("transaction", transaction)
-            .optional("receipt", receipt);
-        writer.end();
-        Ok(())
+        self.demarcate(out, Command::Begin, transaction, receipt)
+    }
+
+    /// Appends COMMIT.
+    ///
+    /// # Errors
+    /// `Fault::NotConnected`.
+    pub fn commit(
+        &self,
+        out: &mut Vec<u8>,
+        transaction: &str,
+        receipt: Option<&str>,
+    ) -> Result<(), Error> {
+        self.demarcate(out, Command::Commit, transaction, receipt)
+    }
+
+    /// Appends ABORT.
+    ///
+    /// # Errors
+    /// `Fault::NotConnected`.
+    pub fn abort(
+        &self,
+        out: &mut Vec<u8>,
+        transaction: &str,
+        receipt: Option<&str>,
+    ) -> Result<(), Error> {
+        self.demarcate(out, Command::Abort, transaction, receipt)
     }
 
     /// Appends DISCONNECT. Events go on coming until the server closes, the receipt last.
@@ -243,6 +247,44 @@ impl Client {
                 Timeout::Dead(Fault::PeerSilent.into())
             }
         })
+    }
+
+    fn settle(
+        &self,
+        out: &mut Vec<u8>,
+        command: Command,
+        options: &AckOptions<'_>,
+    ) -> Result<(), Error> {
+        let mut writer = self.begin_frame(out, command)?;
+        match options.target {
+            AckTarget::Ack(id) => writer.header("id", id),
+            AckTarget::Message {
+                message_id,
+                subscription,
+            } => writer
+                .header("message-id", message_id)
+                .optional("subscription", subscription.as_deref()),
+        };
+        writer
+            .optional("transaction", options.transaction)
+            .optional("receipt", options.receipt);
+        writer.end();
+        Ok(())
+    }
+
+    fn demarcate(
+        &self,
+        out: &mut Vec<u8>,
+        command: Command,
+        transaction: &str,
+        receipt: Option<&str>,
+    ) -> Result<(), Error> {
+        let mut writer = self.begin_frame(out, command)?;
+        writer
+            .header("transaction", transaction)
+            .optional("receipt", receipt);
+        writer.end();
+        Ok(())
     }
 
     fn begin_frame<'o>(

@@ -1,12 +1,13 @@
 //! Both machines joined by buffers and a clock that the test turns.
 
 use super::VERSIONS;
-use crate::client::{Client, ClientEvent, ConnectOptions, SendOptions, SubscribeOptions};
+use crate::client::{
+    AckOptions, Client, ClientEvent, ConnectOptions, SendOptions, SubscribeOptions,
+};
 use crate::connection::Timeout;
 use crate::encode::{self, ConnectedFrame, MessageHead};
 use crate::error::Fault;
 use crate::event::{AckMode, AckTarget, Event};
-use crate::frame::Command;
 use crate::{Connection, HeartBeat, Limits, Version};
 
 /// Client and server with what is under way between them.
@@ -84,7 +85,14 @@ impl Pair {
                         .push(format!("message {:?} {value:?}", message.body));
                     let target = message.target();
                     self.client
-                        .settle(&mut self.up, Command::Ack, &target, None)
+                        .ack(
+                            &mut self.up,
+                            &AckOptions {
+                                target: &target,
+                                transaction: None,
+                                receipt: None,
+                            },
+                        )
                         .unwrap();
                 }
             }
@@ -151,9 +159,7 @@ fn a_message_goes_up_and_down_and_is_acknowledged_in_every_version() {
             headers: &[],
         };
         pair.client.subscribe(&mut pair.up, &subscribe).unwrap();
-        pair.client
-            .transaction(&mut pair.up, Command::Begin, "t", None)
-            .unwrap();
+        pair.client.begin(&mut pair.up, "t", None).unwrap();
         let send = SendOptions {
             destination: "/queue/a",
             transaction: Some("t"),
@@ -162,9 +168,7 @@ fn a_message_goes_up_and_down_and_is_acknowledged_in_every_version() {
             body: b"\0\n",
         };
         pair.client.send(&mut pair.up, &send).unwrap();
-        pair.client
-            .transaction(&mut pair.up, Command::Commit, "t", None)
-            .unwrap();
+        pair.client.commit(&mut pair.up, "t", None).unwrap();
         pair.exchange();
         pair.client.unsubscribe(&mut pair.up, "s", None).unwrap();
         pair.client.disconnect(&mut pair.up, Some("77")).unwrap();
@@ -196,7 +200,6 @@ fn a_message_goes_up_and_down_and_is_acknowledged_in_every_version() {
 #[test]
 fn two_idle_machines_keep_each_other_alive_until_one_falls_silent() {
     let mut pair = Pair::new(Version::V1_2);
-    pair.client.note_sent(0);
     let mut beats = 0;
     while pair.now_ms < 60_000 {
         let next = pair
@@ -315,8 +318,38 @@ fn a_client_refuses_a_server_that_breaks_the_protocol() {
         message_id: "m".into(),
         subscription: None,
     };
-    let nack = client
-        .settle(&mut Vec::new(), Command::Nack, &target, None)
-        .unwrap_err();
+    let options = AckOptions {
+        target: &target,
+        transaction: None,
+        receipt: None,
+    };
+    let nack = client.nack(&mut Vec::new(), &options).unwrap_err();
     assert_eq!(nack.fault, Fault::UnknownCommand, "1.0 has no NACK");
+}
+
+#[test]
+fn a_client_writes_what_each_request_says() {
+    let mut client = Client::new(Limits::default(), HeartBeat::default());
+    assert!(
+        client
+            .poll_event(0, b"CONNECTED\nversion:1.2\n\n\0", &mut 0)
+            .unwrap()
+            .is_ok()
+    );
+    let mut out = Vec::new();
+    let target = AckTarget::Ack("a:1".into());
+    let options = AckOptions {
+        target: &target,
+        transaction: Some("t"),
+        receipt: Some("r"),
+    };
+    client.nack(&mut out, &options).unwrap();
+    client.abort(&mut out, "t", Some("r")).unwrap();
+    client.unsubscribe(&mut out, "s", Some("r")).unwrap();
+    client.disconnect(&mut out, None).unwrap();
+    assert_eq!(
+        String::from_utf8(out).unwrap(),
+        "NACK\nid:a\\c1\ntransaction:t\nreceipt:r\n\n\0ABORT\ntransaction:t\nreceipt:r\n\n\0\
+         UNSUBSCRIBE\nid:s\nreceipt:r\n\n\0DISCONNECT\n\n\0"
+    );
 }

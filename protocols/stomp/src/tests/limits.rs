@@ -41,6 +41,12 @@ fn st_l2_header_line_of_16_kib() {
         outcome(Limits::default(), &frame(16 * 1024 + 1)),
         Err(Fault::HeaderLineTooLong)
     );
+    let waiting = [b"SEND\n", &line(16 * 1024)[..], b"\r"].concat();
+    let mut machine = connected(Version::V1_2);
+    assert!(
+        machine.poll_event(0, &waiting, &mut 0).is_none(),
+        "the CR may end the line"
+    );
     let endless = [b"SEND\n", &line(16 * 1024 + 2)[..]].concat();
     assert_eq!(
         outcome(Limits::default(), &endless),
@@ -191,4 +197,31 @@ fn a_large_body_in_small_pieces_is_not_scanned_again() {
         assert!(machine.poll_event(0, &frame[..end], &mut 0).is_none());
     }
     assert!(one(&mut machine, &frame).is_ok());
+}
+
+#[test]
+fn limits_without_end_do_not_overflow() {
+    let limits = Limits {
+        command_bytes: usize::MAX,
+        header_line_bytes: usize::MAX,
+        header_count: usize::MAX,
+        header_block_bytes: usize::MAX,
+        body_bytes: usize::MAX,
+        connect_timeout_ms: u64::MAX,
+        subscriptions: usize::MAX,
+        subscription_bytes: usize::MAX,
+    };
+    let mut machine = connected_with(Version::V1_2, limits);
+    let head = format!(
+        "SEND\ndestination:/q\ncontent-length:{}\n\nbody\0",
+        usize::MAX
+    );
+    for end in 0..=head.len() {
+        assert!(
+            machine
+                .poll_event(0, &head.as_bytes()[..end], &mut 0)
+                .is_none()
+        );
+    }
+    assert_eq!(machine.needed(), usize::MAX);
 }
