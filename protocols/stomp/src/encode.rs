@@ -87,7 +87,7 @@ pub struct ConnectedFrame<'a> {
     pub session: Option<&'a str>,
     /// `name["/"version]` of the server; `None` keeps it to itself.
     pub server: Option<&'a str>,
-    /// What the server offers, from `Connect::heart_beat`; not sent to 1.0.
+    /// What the server offers, from `ConnectFrame::heart_beat`; not sent to 1.0.
     pub heart_beat: Intervals,
     /// Echo of a `request-id`, which old ActiveMQ clients send.
     pub response_id: Option<&'a str>,

@@ -307,6 +307,10 @@ fn a_client_refuses_a_server_that_breaks_the_protocol() {
             .unwrap_err();
         assert_eq!(error.fault, fault, "{frame}");
     }
+}
+
+#[test]
+fn a_client_of_a_1_0_server_has_no_nack() {
     let mut client = Client::new(Limits::default(), HeartBeat::default());
     assert!(
         client
