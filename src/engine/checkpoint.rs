@@ -10,7 +10,7 @@ use std::time::Instant;
 use bytes::{Buf, Bytes};
 use parking_lot::{Condvar, Mutex};
 
-use ternmq_core::broker::RECORD_SLACK;
+use ternmq_core::record::AGAIN;
 
 use super::error::EngineError;
 use super::stats::nanos_since;
@@ -20,15 +20,10 @@ use super::{Shared, State};
 pub(crate) const SECTION_CORE: u32 = 1;
 /// Section of the places of moved messages.
 pub(crate) const SECTION_PLACES: u32 = 2;
-/// Tag of a record that was copied forward: its payload begins with the message's name, a `u64`.
-pub(crate) const MOVED: u32 = 1;
 
 /// Segments with less than this share of live bytes are emptied (law L28).
 const VICTIM_PERCENT: u32 = 10;
 const LOG_MAX: u64 = 4 << 30;
-/// Messages copied forward in one hold of the lock, and their bytes unless one has more.
-const COPY_MESSAGES: usize = 64;
-const COPY_BYTES: usize = 256 << 10;
 
 /// When the next checkpoint is due.
 #[derive(Debug)]
@@ -136,57 +131,22 @@ impl Shared {
         let Some((base, end)) = self.journal.victim(VICTIM_PERCENT) else {
             return;
         };
-        let names = {
-            let state = self.state.lock();
-            let mut names = state.broker.live_names(base, end);
-            names.retain(|name| (base..end).contains(&state.places.find(*name)));
-            names.extend(state.places.names_in(base, end));
-            names.sort_unstable();
-            names.dedup();
-            names
-        };
-        let mut left = names.as_slice();
-        while !left.is_empty() {
-            let copied = self.copy_some(left, base..end);
-            if copied == 0 {
-                return;
-            }
-            left = left.get(copied..).unwrap_or_default();
-        }
-    }
-
-    /// Copies the first few of these messages; returns how many are done with, 0 without room.
-    fn copy_some(&self, names: &[u64], from: std::ops::Range<u64>) -> usize {
         let mut state = self.state.lock();
+        let held = Instant::now();
         let State { broker, places, .. } = &mut *state;
+        let records = broker.alive(&|name| (base..end).contains(&places.find(name)));
         let mut batch = self.journal.batch();
-        let mut bytes = 0;
-        let mut done = 0;
-        for name in names.iter().take(COPY_MESSAGES) {
-            if bytes > COPY_BYTES {
+        for (name, payload, live) in records {
+            if let Err(refused) = batch.reserve_settlement(payload.len(), 1) {
+                tracing::warn!(%refused, "no room to copy live messages forward");
                 break;
             }
-            done += 1;
-            // It may have died or moved since it was listed.
-            if !from.contains(&places.find(*name)) {
-                continue;
-            }
-            let Some((kind, payload, live)) = broker.again(*name) else {
-                continue;
-            };
-            bytes += payload.len();
-            let room = batch.reserve_settlement(payload.len() + RECORD_SLACK, 1);
-            if let Err(refused) = room {
-                tracing::warn!(%refused, "no room to copy live messages forward");
-                return 0;
-            }
-            let head = name.to_le_bytes();
-            let position = batch.append(kind, 0, MOVED, &head, Some(&payload), live).0;
-            let before = places.move_to(*name, position, live);
+            let position = batch.append(AGAIN, 0, 0, &[], Some(&payload), live).0;
+            let before = places.move_to(name, position, live);
             self.journal.dead(before, live);
             self.counters.add_copied_forward();
         }
-        done
+        self.counters.checkpoint_pause.add(nanos_since(held));
     }
 }
 

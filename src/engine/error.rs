@@ -2,7 +2,7 @@
 
 use std::{error, fmt};
 
-use ternmq_core::broker::RecoveryError;
+use ternmq_core::RecoveryError;
 
 /// An error of the engine. None of them is a peer's: those get a refusal.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl fmt::Display for EngineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Journal(error) => write!(f, "journal: {error}"),
-            Self::Record(error) => write!(f, "the log cannot be applied: {error:?}"),
+            Self::Record(error) => write!(f, "the log cannot be applied: {error}"),
             Self::Checkpoint { section } => {
                 write!(f, "section `{section}` of the checkpoint is malformed")
             }
@@ -47,7 +47,8 @@ impl error::Error for EngineError {
         match self {
             Self::Journal(error) => Some(error),
             Self::Thread(error) => Some(error),
-            Self::Record(_) | Self::Checkpoint { .. } | Self::SegmentSize { .. } => None,
+            Self::Record(error) => Some(error),
+            Self::Checkpoint { .. } | Self::SegmentSize { .. } => None,
         }
     }
 }

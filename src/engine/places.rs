@@ -66,18 +66,6 @@ impl Places {
             .retain(|name, _| wanted.binary_search(name).is_ok());
     }
 
-    /// Names whose bytes were moved into this range of the log, in order.
-    pub(crate) fn names_in(&self, base: u64, end: u64) -> Vec<u64> {
-        let mut names: Vec<u64> = self
-            .moved
-            .iter()
-            .filter(|(_, place)| (base..end).contains(&place.position))
-            .map(|(name, _)| *name)
-            .collect();
-        names.sort_unstable();
-        names
-    }
-
     /// The table as a section of a checkpoint: entries of three little-endian numbers, by name.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut entries: Vec<_> = self.moved.iter().collect();

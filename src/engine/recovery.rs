@@ -3,17 +3,19 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use ternmq_core::RecoveryError;
 use ternmq_core::broker::{Broker, RECORD_SLACK};
 use ternmq_core::effect::Out;
+use ternmq_core::record::AGAIN;
 use ternmq_journal::vfs::Vfs;
 use ternmq_journal::{Checkpoint, Journal, Options, Position, Record, Recovery, Seed};
 
 use super::admission::Budget;
-use super::checkpoint::{Checkpoints, MOVED, SECTION_CORE, SECTION_PLACES, read_records};
+use super::checkpoint::{Checkpoints, SECTION_CORE, SECTION_PLACES, read_records};
 use super::deadlines::Deadlines;
 use super::error::EngineError;
 use super::fanout::Fanouts;
@@ -120,28 +122,14 @@ fn apply_record(
     places: &mut Places,
 ) -> Result<(), EngineError> {
     let position = record.position.0;
-    if record.tag != MOVED {
-        broker.apply(position, record.kind, &record.payload)?;
-        return Ok(());
+    if record.kind == AGAIN {
+        let name = record.payload.clone().try_get_u64_le();
+        let kind = record.kind;
+        let name = name.map_err(|_| RecoveryError::Malformed { kind, position })?;
+        places.move_to(name, position, 0);
     }
-    let (name, payload) = split_moved(record)?;
-    places.move_to(name, position, 0);
-    broker.apply(position, record.kind, &payload)?;
+    broker.apply(position, record.kind, &record.payload)?;
     Ok(())
-}
-
-/// The name and the core's payload of a message that was copied forward.
-fn split_moved(record: &Record) -> Result<(u64, Bytes), EngineError> {
-    let mut payload = record.payload.clone();
-    match payload.try_get_u64_le() {
-        Ok(name) => Ok((name, payload)),
-        Err(_) => Err(EngineError::Record(
-            ternmq_core::broker::RecoveryError::Malformed {
-                kind: record.kind,
-                position: record.position.0,
-            },
-        )),
-    }
 }
 
 /// Reads what the broker wants back into memory, in the order in which it lies on the disk.
@@ -160,12 +148,7 @@ fn load_bodies(
     found.sort_unstable();
     for (position, name) in found {
         let record = journal.read(Position(position))?;
-        let payload = if record.tag == MOVED {
-            split_moved(&record)?.1
-        } else {
-            record.payload
-        };
-        let live = broker.load(name, &payload)?;
+        let live = broker.load(name, record.kind, &record.payload)?;
         places.set_live(name, live);
         journal.add_live(position, live);
     }
