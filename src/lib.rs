@@ -2,5 +2,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod engine;
+pub mod frontends;
 pub mod process;
 pub mod server;

@@ -156,13 +156,14 @@ impl Broker {
         Some(())
     }
 
-    /// The records of `base..end` that hold something alive, once more: name, payload of an
-    /// [`AGAIN`](record::AGAIN) record, live bytes (law L28). In the order of their names.
+    /// The records that hold something alive and are `wanted` by their names, once more: name,
+    /// payload of an [`AGAIN`](record::AGAIN) record, live bytes (law L28). In the order of their
+    /// names. The caller knows where their bytes are now; here every name is only looked at.
     #[must_use]
-    pub fn alive(&self, base: u64, end: u64) -> Vec<(u64, Bytes, u32)> {
-        let within = |stored: &Stored| stored.name >= base && stored.name < end;
-        let live = self.store.iter().filter(|(_, stored)| within(stored));
-        let mut records: Vec<_> = live.filter_map(|(_, stored)| again(stored)).collect();
+    pub fn alive(&self, wanted: &dyn Fn(u64) -> bool) -> Vec<(u64, Bytes, u32)> {
+        let live = self.store.iter();
+        let chosen = live.filter(|(_, stored)| stored.name != 0 && wanted(stored.name));
+        let mut records: Vec<_> = chosen.filter_map(|(_, stored)| again(stored)).collect();
         records.sort_unstable_by_key(|(name, _, _)| *name);
         records
     }

@@ -1,0 +1,177 @@
+//! Prepared segment files: written with zeros ahead of need, or recycled, so that the writer never
+//! allocates and a full disk is met here first (storage 3.9).
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::journal::Journal;
+use crate::segment;
+use crate::vfs::{OpenMode, Vfs, write_all};
+
+const FILL: usize = 1024 * 1024;
+/// After an error (a full disk) the filler tries again this much later.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Directory of the pool below the data directory.
+pub(crate) fn dir(data: &Path) -> PathBuf {
+    data.join("pool")
+}
+
+/// Path of a prepared file.
+pub(crate) fn path(data: &Path, number: u64) -> PathBuf {
+    dir(data).join(format!("{number:016x}.free"))
+}
+
+fn unfinished(data: &Path, number: u64) -> PathBuf {
+    dir(data).join(format!("{number:016x}.tmp"))
+}
+
+/// Finds the prepared files of the right size, in order, and removes what is of no use.
+pub(crate) fn scan(vfs: &dyn Vfs, data: &Path, size: u64) -> Result<Vec<u64>, Error> {
+    let pool = dir(data);
+    let mut numbers = Vec::new();
+    for name in vfs.list(&pool).map_err(Error::io("list", &pool))? {
+        let path = pool.join(&name);
+        if let Some(number) = segment::parse_name(&name, ".free") {
+            let file = vfs
+                .open(&path, OpenMode::Existing)
+                .map_err(Error::io("open", &path))?;
+            if file.size().map_err(Error::io("stat", &path))? == size {
+                numbers.push(number);
+                continue;
+            }
+        } else if segment::parse_name(&name, ".tmp").is_none() {
+            continue;
+        }
+        vfs.unlink(&path).map_err(Error::io("unlink", &path))?;
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+impl Journal {
+    /// One turn of the filler: prepares a segment if fewer than `prepared_segments` are there.
+    /// Returns whether it did.
+    ///
+    /// # Errors
+    /// Those of the disk, full or broken. Nothing is poisoned: nothing durable was at stake.
+    pub fn filler_step(&self) -> Result<bool, Error> {
+        if self.state.lock().prepared.len() >= self.options.prepared_segments {
+            return Ok(false);
+        }
+        let number = self.next_pool_number();
+        let temporary = unfinished(&self.dir, number);
+        if let Err(error) = self.fill(&temporary) {
+            // Gives the space back at once; the next start removes what is left otherwise.
+            let _ = self.vfs.unlink(&temporary);
+            return Err(error);
+        }
+        let ready = path(&self.dir, number);
+        self.vfs
+            .rename(&temporary, &ready)
+            .map_err(Error::io("rename", &temporary))?;
+        let pool = dir(&self.dir);
+        self.vfs
+            .fsync_dir(&pool)
+            .map_err(Error::io("fsync", &pool))?;
+        self.add_prepared(number);
+        Ok(true)
+    }
+
+    fn fill(&self, path: &Path) -> Result<(), Error> {
+        let size = self.options.segment_size;
+        let file = self
+            .vfs
+            .open(path, OpenMode::Fresh)
+            .map_err(Error::io("open", path))?;
+        // A full disk shows here, before the zeros.
+        file.fallocate(size).map_err(Error::io("fallocate", path))?;
+        let zeros = vec![0; FILL];
+        let mut offset = 0;
+        while offset < size {
+            let piece = usize::try_from(size - offset).unwrap_or(FILL).min(FILL);
+            let zeros = zeros.get(..piece).unwrap_or(&zeros);
+            write_all(&*file, offset, zeros).map_err(Error::io("write", path))?;
+            // Piece by piece: one sync of it all would hold up the journal's.
+            file.fdatasync().map_err(Error::io("fdatasync", path))?;
+            offset += piece as u64;
+        }
+        Ok(())
+    }
+
+    /// Hands a prepared file to the appenders and tells those who wait for room.
+    pub(crate) fn add_prepared(&self, number: u64) {
+        self.state.lock().add_prepared(number);
+        self.work.notify_one();
+    }
+
+    /// Starts the thread that keeps the pool filled; it ends when the journal closes.
+    ///
+    /// # Errors
+    /// No thread could be started.
+    pub fn spawn_filler(self: &Arc<Self>) -> Result<std::thread::JoinHandle<()>, Error> {
+        let journal = Arc::clone(self);
+        std::thread::Builder::new()
+            .name("journal-filler".into())
+            .spawn(move || journal.run_filler())
+            .map_err(Error::io("spawn", &self.dir))
+    }
+
+    fn run_filler(&self) {
+        loop {
+            let failed = self.filler_step().is_err();
+            let mut state = self.state.lock();
+            if state.closing || state.poisoned {
+                return;
+            }
+            if failed {
+                self.filler_work.wait_for(&mut state, RETRY);
+            } else if state.prepared.len() >= self.options.prepared_segments {
+                self.filler_work.wait(&mut state);
+            }
+            if state.closing || state.poisoned {
+                return;
+            }
+        }
+    }
+
+    /// Frees every segment that nothing needs below the older checkpoint's start, into the pool
+    /// while that is not full. Returns how many were freed.
+    ///
+    /// # Errors
+    /// Those of the disk. A segment whose file could not be moved is found again at the next start.
+    pub fn reclaim(&self) -> Result<usize, Error> {
+        let Some(floor) = self.kept.lock().floor() else {
+            return Ok(0);
+        };
+        let mut recycled = Vec::new();
+        let mut freed = 0;
+        while let Some(segment) = self.segments.take_free(floor) {
+            freed += 1;
+            let from = segment::path(&self.dir, segment.base);
+            let pooled = self.state.lock().prepared.len() + recycled.len();
+            if pooled < self.options.free_segments_max && segment.size == self.options.segment_size
+            {
+                let number = self.next_pool_number();
+                let to = path(&self.dir, number);
+                self.vfs
+                    .rename(&from, &to)
+                    .map_err(Error::io("rename", &from))?;
+                recycled.push(number);
+            } else {
+                self.vfs.unlink(&from).map_err(Error::io("unlink", &from))?;
+            }
+        }
+        if freed > 0 {
+            for dir in [segment::dir(&self.dir), dir(&self.dir)] {
+                self.vfs.fsync_dir(&dir).map_err(Error::io("fsync", &dir))?;
+            }
+        }
+        for number in recycled {
+            self.add_prepared(number);
+        }
+        Ok(freed)
+    }
+}

@@ -1,0 +1,48 @@
+//! One question, one answer: how HTTP handlers use a connection (design 2.10).
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+
+use ternmq_core::command::Command;
+use ternmq_core::effect::Answer;
+use ternmq_core::error::Refusal;
+use ternmq_core::ids::Token;
+
+use super::link::Link;
+use super::outbox::Released;
+
+/// Tokens of `ask` begin here, above those that a handler may choose for its own commands.
+pub(super) const FIRST_TOKEN: u64 = 1 << 63;
+
+impl Link {
+    /// Submits one command and returns its answer when it is released. `make` must put the token
+    /// into the command, which must be one that is answered. One question at a time. Deliveries and
+    /// other answers that come meanwhile are kept for [`Link::take`]. Dropping the future leaves
+    /// the command decided; dropping the link with it is a lost connection with nothing written.
+    pub async fn ask(&self, make: impl FnOnce(Token) -> Command) -> Answer {
+        let token = Token(self.tokens.fetch_add(1, Ordering::Relaxed));
+        self.submit(&mut vec![make(token)]);
+        poll_fn(|context| {
+            self.set_waker(context.waker());
+            let mut released = Released::default();
+            self.take(&mut released);
+            let answer = take_answer(&mut released.answers, token);
+            *self.stash.lock() = released;
+            match answer {
+                Some(answer) => Poll::Ready(answer),
+                None if self.shared.poison.is_set() => {
+                    Poll::Ready(Answer::Refused(Refusal::Unavailable))
+                }
+                None => Poll::Pending,
+            }
+        })
+        .await
+    }
+}
+
+fn take_answer(answers: &mut VecDeque<(Token, Answer)>, token: Token) -> Option<Answer> {
+    let place = answers.iter().position(|(t, _)| *t == token)?;
+    answers.remove(place).map(|(_, answer)| answer)
+}

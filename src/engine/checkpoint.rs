@@ -1,0 +1,176 @@
+//! Checkpoints of the broker's state, and copying live bodies out of nearly dead segments.
+//!
+//! The state is serialised under the engine's lock, as of the end of the batch that is closed then
+//! (law L7), and written outside it by a thread of its own. A checkpoint is due after
+//! max(4 segments, 4 x the size of the last) of log, at most 4 GiB (design 7).
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use bytes::{Buf, Bytes};
+use parking_lot::{Condvar, Mutex};
+
+use ternmq_core::record::AGAIN;
+
+use super::error::EngineError;
+use super::stats::nanos_since;
+use super::{Shared, State};
+
+/// Section of the core's records: each kind `u8`, length `u32`, payload.
+pub(crate) const SECTION_CORE: u32 = 1;
+/// Section of the places of moved messages.
+pub(crate) const SECTION_PLACES: u32 = 2;
+
+/// Segments with less than this share of live bytes are emptied (law L28).
+const VICTIM_PERCENT: u32 = 10;
+const LOG_MAX: u64 = 4 << 30;
+
+/// When the next checkpoint is due.
+#[derive(Debug)]
+pub(crate) struct Checkpoints {
+    segment_size: u64,
+    /// Position of the log at which it is due.
+    due_at: AtomicU64,
+    /// Whether somebody has seen that.
+    due: Mutex<bool>,
+    work: Condvar,
+}
+
+impl Checkpoints {
+    /// After a recovery that found a checkpoint as of `applied`, of `size` bytes.
+    pub(crate) fn new(segment_size: u64, applied: u64, size: u64) -> Self {
+        let checkpoints = Self {
+            segment_size,
+            due_at: AtomicU64::new(0),
+            due: Mutex::new(false),
+            work: Condvar::new(),
+        };
+        checkpoints.written(applied, size);
+        checkpoints
+    }
+
+    /// The log has grown to `tail`; called under the engine's lock.
+    pub(crate) fn appended(&self, tail: u64) {
+        if tail >= self.due_at.load(Ordering::Relaxed) {
+            self.due_at.store(u64::MAX, Ordering::Relaxed);
+            *self.due.lock() = true;
+            self.work.notify_one();
+        }
+    }
+
+    /// Lets the thread look whether it should end.
+    pub(crate) fn wake(&self) {
+        *self.due.lock() = true;
+        self.work.notify_one();
+    }
+
+    fn written(&self, applied: u64, size: u64) {
+        let log = (4 * self.segment_size).max(4 * size).min(LOG_MAX);
+        self.due_at.store(applied + log, Ordering::Relaxed);
+    }
+
+    fn wait(&self) {
+        let mut due = self.due.lock();
+        while !*due {
+            self.work.wait(&mut due);
+        }
+        *due = false;
+    }
+}
+
+impl Shared {
+    /// The checkpoint thread. A checkpoint that fails leaves those before in place; if the disk is
+    /// broken the journal says so by itself.
+    pub(crate) fn run_checkpoints(&self) {
+        loop {
+            self.checkpoints.wait();
+            if self.is_finished() || self.poison.is_set() {
+                return;
+            }
+            if let Err(error) = self.checkpoint() {
+                tracing::error!(%error, "a checkpoint could not be written");
+                // Again after as much log as if it had been.
+                self.checkpoints.written(self.journal.stats().tail, 0);
+            }
+        }
+    }
+
+    /// Writes a checkpoint, then empties the oldest nearly dead segment. Blocks for the disk.
+    pub(crate) fn checkpoint(&self) -> Result<(), EngineError> {
+        let (applied, core, places) = self.serialise();
+        let size = core.len() + places.len();
+        self.journal
+            .write_checkpoint(applied, &[(SECTION_CORE, &core), (SECTION_PLACES, &places)])?;
+        self.checkpoints.written(applied, size as u64);
+        self.counters.add_checkpoint();
+        self.copy_forward();
+        Ok(())
+    }
+
+    /// The state as of the end of everything appended so far.
+    fn serialise(&self) -> (u64, Vec<u8>, Vec<u8>) {
+        let state = self.state.lock();
+        let held = Instant::now();
+        let mut core = Vec::new();
+        state.broker.checkpoint(&mut |kind, payload| {
+            write_record(&mut core, kind, payload);
+        });
+        let places = state.places.encode();
+        let mut batch = self.journal.batch();
+        let applied = self.journal.close_batch(&mut batch);
+        drop(batch);
+        self.counters.checkpoint_pause.add(nanos_since(held));
+        drop(state);
+        (applied, core, places)
+    }
+
+    /// Appends the live bodies of the oldest nearly dead segment again (law L28). It is freed when a
+    /// later checkpoint finds it dead and below the older one; what is appended here is durable
+    /// long before, as that checkpoint waits for it.
+    fn copy_forward(&self) {
+        let Some((base, end)) = self.journal.victim(VICTIM_PERCENT) else {
+            return;
+        };
+        let mut state = self.state.lock();
+        let held = Instant::now();
+        let State { broker, places, .. } = &mut *state;
+        let records = broker.alive(&|name| (base..end).contains(&places.find(name)));
+        let mut batch = self.journal.batch();
+        for (name, payload, live) in records {
+            if let Err(refused) = batch.reserve_settlement(payload.len(), 1) {
+                tracing::warn!(%refused, "no room to copy live messages forward");
+                break;
+            }
+            let position = batch.append(AGAIN, 0, 0, &[], Some(&payload), live).0;
+            let before = places.move_to(name, position, live);
+            self.journal.dead(before, live);
+            self.counters.add_copied_forward();
+        }
+        self.counters.checkpoint_pause.add(nanos_since(held));
+    }
+}
+
+fn write_record(section: &mut Vec<u8>, kind: u8, payload: &[u8]) {
+    section.push(kind);
+    let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+    section.extend_from_slice(&length.to_le_bytes());
+    section.extend_from_slice(payload);
+}
+
+/// Reads the section that [`SECTION_CORE`] names.
+pub(crate) fn read_records(
+    section: &Bytes,
+    mut apply: impl FnMut(u8, &Bytes) -> Result<(), EngineError>,
+) -> Result<(), EngineError> {
+    const MALFORMED: EngineError = EngineError::Checkpoint { section: "records" };
+    let mut rest = section.clone();
+    while rest.has_remaining() {
+        let kind = rest.try_get_u8().map_err(|_| MALFORMED)?;
+        let length = rest.try_get_u32_le().map_err(|_| MALFORMED)? as usize;
+        if length > rest.len() {
+            return Err(MALFORMED);
+        }
+        apply(kind, &rest.split_to(length))?;
+    }
+    Ok(())
+}

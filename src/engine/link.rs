@@ -1,0 +1,145 @@
+//! One connection's end of the engine.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::task::Waker;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use ternmq_core::command::{Close, Command};
+use ternmq_core::ids::ConnectionId;
+
+use super::admission::{self, Charge};
+use super::outbox::Released;
+use super::{Shared, watch};
+
+/// A connection: a slot with an outbox. It is used by one task at a time. Dropping it without
+/// [`Link::close`] tells the core that the connection was lost with nothing written.
+pub struct Link {
+    pub(super) shared: Arc<Shared>,
+    id: ConnectionId,
+    closed: bool,
+    /// What [`Link::ask`] took and did not want.
+    pub(super) stash: Mutex<Released>,
+    pub(super) tokens: AtomicU64,
+}
+
+impl Link {
+    pub(super) fn new(shared: Arc<Shared>, id: ConnectionId) -> Self {
+        Self {
+            shared,
+            id,
+            closed: false,
+            stash: Mutex::default(),
+            tokens: AtomicU64::new(super::ask::FIRST_TOKEN),
+        }
+    }
+
+    /// Its number.
+    pub fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    /// Decides a batch of commands in order and leaves `commands` empty. Effects are in the
+    /// outboxes when this returns; nobody wakes this connection for its own: call [`Link::take`].
+    pub fn submit(&self, commands: &mut Vec<Command>) {
+        self.shared.submit(self.id, commands);
+    }
+
+    /// Reserves memory for the body of a publish (law L20). `None`: there is none now; the publish
+    /// must be parked, and [`Released::budget`] is raised when some has been set aside. What was
+    /// set aside lapses if it is not reserved before the second [`Link::take`] from then. Bodies
+    /// above [`Link::largest_publish`] never get any: refuse them at once.
+    pub fn reserve(&self, bytes: usize) -> Option<Charge> {
+        let shared = &self.shared;
+        shared.budget.reserve(&shared.slots, self.id, bytes)
+    }
+
+    /// The largest body, in bytes, that one publish may have.
+    pub fn largest_publish(&self) -> usize {
+        self.shared.largest_publish()
+    }
+
+    /// Copies a body into one exact-size block; the charge returns when its last reference goes.
+    pub fn block(&self, charge: Charge, bytes: &[u8]) -> Bytes {
+        admission::block(charge, bytes)
+    }
+
+    /// Sets whom to wake. Before the first [`Link::take`], and whenever the task changes.
+    pub fn set_waker(&self, waker: &Waker) {
+        if let Some(outbox) = self.shared.slots.outbox(self.id.slot) {
+            let mut contents = outbox.contents.lock();
+            match &mut contents.waker {
+                Some(current) => current.clone_from(waker),
+                none => *none = Some(waker.clone()),
+            }
+        }
+    }
+
+    /// Moves out everything that may leave now, keeps the rest in order (laws L1, L2) and sees to
+    /// it that the waker is called when more may (law L3). Adds to what is in `into`.
+    pub fn take(&self, into: &mut Released) {
+        let Some(outbox) = self.shared.slots.outbox(self.id.slot) else {
+            return;
+        };
+        self.unstash(into);
+        watch::collect(
+            &*self.shared.journal,
+            self.id.slot,
+            &outbox.pending,
+            |durable| outbox.contents.lock().take(into, durable),
+        );
+    }
+
+    fn unstash(&self, into: &mut Released) {
+        let mut stash = self.stash.lock();
+        if stash.is_empty() {
+            return;
+        }
+        let stash = std::mem::take(&mut *stash);
+        into.answers.extend(stash.answers);
+        into.deliveries.extend(stash.deliveries);
+        into.consumers_ended.extend(stash.consumers_ended);
+        into.end = into.end.or(stash.end);
+        into.timeout |= stash.timeout;
+        into.budget |= stash.budget;
+        into.stopping |= stash.stopping;
+    }
+
+    /// Sets when [`Released::timeout`] is raised, in milliseconds of the mono clock; it fires up to
+    /// 32 ms late. Cheap to move back.
+    pub fn set_timeout(&self, at_mono_ms: Option<u64>) {
+        self.shared.set_timeout(self.id, at_mono_ms);
+    }
+
+    /// Ends the connection; nothing of it leaves after this.
+    pub fn close(&mut self, close: Close) {
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
+        self.shared
+            .submit(self.id, &mut vec![Command::Close(close)]);
+        self.shared.disconnect(self.id);
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.close(Close::default());
+    }
+}
+
+impl Shared {
+    /// Takes the slot back; the core has seen the Close.
+    fn disconnect(&self, id: ConnectionId) {
+        let Some(outbox) = self.slots.outbox(id.slot) else {
+            return;
+        };
+        let contents = outbox.close(id.generation);
+        if contents.is_some_and(|contents| contents.queued_for_budget) {
+            self.budget.withdraw(id);
+        }
+        self.slots.give_back(id.slot);
+    }
+}

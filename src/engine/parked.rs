@@ -1,0 +1,116 @@
+//! Commands that wait for a prepared segment (law L28).
+//!
+//! When the disk is full, publishes that want the log wait here, and with them everything their
+//! connection publishes later; settlements go on with the reserved segment. Whatever waits longer
+//! than `block_timeout` is refused. Answers keep their place in the confirm stream (law L2).
+
+use std::collections::{BTreeMap, VecDeque};
+
+use ternmq_core::command::{Command, Publish, Retain};
+use ternmq_core::ids::{ConnectionId, Token};
+
+/// Beyond this many commands a publish is refused at once.
+const PARKED_MAX: usize = 4_096;
+
+/// The waiting commands, oldest first. Their bodies are charged to the budget.
+#[derive(Debug, Default)]
+pub(crate) struct Parked {
+    queue: VecDeque<ParkedCommand>,
+    /// How many of each connection.
+    counts: BTreeMap<ConnectionId, usize>,
+}
+
+#[derive(Debug)]
+struct ParkedCommand {
+    id: ConnectionId,
+    command: Command,
+    since_ms: u64,
+}
+
+impl Parked {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.queue.len() >= PARKED_MAX
+    }
+
+    /// Whether commands of this connection wait.
+    pub(crate) fn holds(&self, id: ConnectionId) -> bool {
+        !self.queue.is_empty() && self.counts.contains_key(&id)
+    }
+
+    pub(crate) fn push(&mut self, id: ConnectionId, command: Command, since_ms: u64) {
+        *self.counts.entry(id).or_default() += 1;
+        self.queue.push_back(ParkedCommand {
+            id,
+            command,
+            since_ms,
+        });
+    }
+
+    /// Whose command is the oldest, and since when it waits.
+    pub(crate) fn front(&self) -> Option<(ConnectionId, &Command, u64)> {
+        let front = self.queue.front()?;
+        Some((front.id, &front.command, front.since_ms))
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<(ConnectionId, Command)> {
+        let ParkedCommand { id, command, .. } = self.queue.pop_front()?;
+        if let Some(count) = self.counts.get_mut(&id) {
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(&id);
+            }
+        }
+        Some((id, command))
+    }
+}
+
+/// Whether this command may put a body into the log (law L9).
+pub(crate) fn wants_log(command: &Command) -> bool {
+    match command {
+        Command::Publish(publish) => {
+            publish.run.envelope.durable || publish.retain == Retain::Store
+        }
+        _ => false,
+    }
+}
+
+/// Bytes of the body it may put there.
+pub(crate) fn body_bytes(command: &Command) -> usize {
+    match command {
+        Command::Publish(Publish { run, .. }) => run.block().len(),
+        _ => 0,
+    }
+}
+
+/// The mark of its answer.
+pub(crate) fn token(command: &Command) -> Option<Token> {
+    match command {
+        Command::Publish(c) => c.token,
+        Command::Consume(c) => c.token,
+        Command::Settle(c) => c.token,
+        Command::Attach(c) => c.token,
+        Command::Receive(c) => Some(c.token),
+        Command::Flush { token } => Some(*token),
+        Command::Cancel { token, .. }
+        | Command::Bind { token, .. }
+        | Command::Unbind { token, .. }
+        | Command::Lease { token, .. } => *token,
+        Command::Credit { .. }
+        | Command::Written { .. }
+        | Command::Room(_)
+        | Command::CreateTemporary { .. }
+        | Command::CancelReceive { .. }
+        | Command::DeclareAddress { .. }
+        | Command::DeclareQueue(_)
+        | Command::Close(_)
+        | Command::Tick => None,
+    }
+}

@@ -1,0 +1,320 @@
+//! One batch of commands of one connection: decided, appended and handed out (design 2.7).
+//!
+//! Under the engine's lock there is no I/O, no wake-up, no copy of a body and no free of one. Lock
+//! order: engine, open batch, outbox.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use parking_lot::MutexGuard;
+
+use ternmq_core::command::Command;
+use ternmq_core::effect::{Answer, Effect, EndReason};
+use ternmq_core::ids::{ConnectionId, ConsumerKey, Now};
+use ternmq_core::record::RecordSink;
+use ternmq_journal::Batch;
+
+use super::fanout::Fanout;
+use super::parked::{body_bytes, wants_log};
+use super::release::Wakes;
+use super::stats::nanos_since;
+use super::{Shared, State};
+
+/// Commands decided in one hold of the lock.
+const GROUP_COMMANDS: usize = 1_024;
+/// Bytes of bodies in one commit, unless a single publish has more.
+const GROUP_BYTES: usize = 1 << 20;
+/// How often a call goes on by itself with work that is left over.
+const ROUNDS_MAX: usize = 8;
+
+/// The journal's open batch, as the core sees it.
+struct Sink<'a, 'b>(&'a mut Batch<'b>);
+
+impl RecordSink for Sink<'_, '_> {
+    fn append(&mut self, kind: u8, head: &[u8], body: Option<&Bytes>, live: u32) -> u64 {
+        self.0.append(kind, 0, 0, head, body, live).0
+    }
+
+    fn tail(&self) -> u64 {
+        self.0.tail()
+    }
+}
+
+/// A panic between a decision and its record leaves memory and log apart: the process must end,
+/// and recovery starts from the log (law L27).
+struct AbortOnUnwind;
+
+impl Drop for AbortOnUnwind {
+    fn drop(&mut self) {
+        std::process::abort();
+    }
+}
+
+/// What one hold of the lock leaves to do after it.
+#[derive(Default)]
+pub(crate) struct Aftermath {
+    pub(crate) wakes: Wakes,
+    /// Answers to the broker's own commands.
+    answers: Vec<Answer>,
+    /// Dropped outside the lock.
+    garbage: Vec<std::sync::Arc<ternmq_core::message::Run>>,
+    purged: Vec<ternmq_core::effect::Delivery>,
+    pub(crate) more: bool,
+}
+
+impl Shared {
+    /// Decides all commands, in order, and leaves `commands` empty. Returns the answers to the
+    /// broker's own commands.
+    pub(crate) fn submit(&self, id: ConnectionId, commands: &mut Vec<Command>) -> Vec<Answer> {
+        let mut answers = Vec::new();
+        if group_end(commands) == commands.len() {
+            self.submit_group(id, commands, &mut answers);
+            return answers;
+        }
+        let mut rest = std::mem::take(commands).into_iter().peekable();
+        while rest.peek().is_some() {
+            let mut bytes = 0;
+            while let Some(command) = rest.next() {
+                bytes += body_bytes(&command);
+                let last = matches!(command, Command::Cancel { .. });
+                commands.push(command);
+                let next = rest.peek().map_or(0, body_bytes);
+                if last || commands.len() >= GROUP_COMMANDS || bytes + next > GROUP_BYTES {
+                    break;
+                }
+            }
+            self.submit_group(id, commands, &mut answers);
+        }
+        answers
+    }
+
+    /// Decides a group, then works on while the core says that something is left.
+    fn submit_group(
+        &self,
+        id: ConnectionId,
+        commands: &mut Vec<Command>,
+        answers: &mut Vec<Answer>,
+    ) {
+        let mut id = id;
+        for _ in 0..ROUNDS_MAX {
+            let asked = Instant::now();
+            let mut state = self.state.lock();
+            self.counters.lock_wait.add(nanos_since(asked));
+            let held = Instant::now();
+            let mut aftermath = Aftermath::default();
+            let now = self.clock.now();
+            self.decide(&mut state, now, id, commands, &mut aftermath);
+            self.counters.lock_hold.add(nanos_since(held));
+            if aftermath.more {
+                MutexGuard::unlock_fair(state);
+            } else {
+                drop(state);
+            }
+            commands.clear();
+            let more = aftermath.more;
+            answers.append(&mut aftermath.answers);
+            self.finish(aftermath);
+            if !more {
+                return;
+            }
+            id = ConnectionId::BROKER;
+        }
+        // Somebody else's turn.
+        self.deadlines.set_leftover(self.clock.now().mono_ms);
+    }
+
+    /// The part outside the lock.
+    pub(crate) fn finish(&self, aftermath: Aftermath) {
+        let Aftermath {
+            wakes,
+            garbage,
+            purged,
+            ..
+        } = aftermath;
+        self.finish_wakes(wakes);
+        self.drain_fanouts();
+        drop((garbage, purged));
+    }
+
+    /// Makes room, lets the core decide and hands out its effects.
+    fn decide(
+        &self,
+        state: &mut State,
+        now: Now,
+        id: ConnectionId,
+        commands: &mut Vec<Command>,
+        aftermath: &mut Aftermath,
+    ) {
+        let cancelled = match commands.last() {
+            Some(Command::Cancel { consumer, .. }) => Some(*consumer),
+            _ => None,
+        };
+        let mut batch = self.journal.batch();
+        if !self.make_room(state, &mut batch, now, id, commands) {
+            return;
+        }
+        self.handle(state, batch, now, id, commands);
+        self.hand_out(state, id, cancelled, aftermath);
+    }
+
+    /// Lets the core decide; the room has been reserved.
+    pub(crate) fn handle(
+        &self,
+        state: &mut State,
+        mut batch: Batch<'_>,
+        now: Now,
+        id: ConnectionId,
+        commands: &mut Vec<Command>,
+    ) {
+        let publishes = commands.iter().any(wants_log);
+        let before = batch.tail();
+        let guard = AbortOnUnwind;
+        state
+            .broker
+            .handle(now, id, commands, &mut Sink(&mut batch), &mut state.out);
+        std::mem::forget(guard);
+        let tail = batch.tail();
+        drop(batch);
+        if publishes && tail > before {
+            self.counters.appended(tail, Instant::now());
+        }
+        self.checkpoints.appended(tail);
+    }
+
+    /// Hands out what the core has put into `state.out`.
+    pub(crate) fn hand_out(
+        &self,
+        state: &mut State,
+        id: ConnectionId,
+        cancelled: Option<ConsumerKey>,
+        aftermath: &mut Aftermath,
+    ) {
+        for (name, bytes) in state.out.dead.drain(..) {
+            let position = state.places.remove_live(name, bytes);
+            self.journal.dead(position, bytes);
+        }
+        self.deadlines.set_core(state.out.next_deadline_ms);
+        aftermath.more |= std::mem::take(&mut state.out.more);
+        aftermath.garbage.append(&mut state.out.garbage);
+        self.push_effects(state, id, aftermath);
+        if let Some(consumer) = cancelled
+            && let Some(outbox) = self.slots.outbox(id.slot)
+        {
+            let mut contents = outbox.contents.lock();
+            if contents.is_open(id.generation) {
+                contents.purge(consumer, &mut aftermath.purged);
+            }
+        }
+    }
+
+    /// Puts effects into outboxes, one lock per connection: they are sorted by slot, and stay in
+    /// order within it.
+    fn push_effects(&self, state: &mut State, own: ConnectionId, aftermath: &mut Aftermath) {
+        let State { out, order, .. } = state;
+        let mut fanouts = Vec::new();
+        order.clear();
+        for (index, effect) in out.effects.iter_mut().enumerate() {
+            match connection_of(effect) {
+                Some(id) if id == ConnectionId::BROKER => {
+                    if let Effect::Answer { answer, .. } = take_effect(effect) {
+                        aftermath.answers.push(answer);
+                    }
+                }
+                Some(id) => order.push((id, index)),
+                None => fanouts.extend(fanout_of(take_effect(effect))),
+            }
+        }
+        if !order.is_sorted() {
+            order.sort_unstable();
+        }
+        let durable = self.journal.durable();
+        for group in order.chunk_by(|a, b| a.0 == b.0) {
+            let Some((id, _)) = group.first() else {
+                continue;
+            };
+            let Some(outbox) = self.slots.outbox(id.slot) else {
+                continue;
+            };
+            aftermath.wakes.push(outbox, *id, own, durable, |contents| {
+                for (_, index) in group {
+                    if let Some(effect) = out.effects.get_mut(*index) {
+                        push_effect(contents, take_effect(effect), durable);
+                    }
+                }
+            });
+        }
+        out.effects.clear();
+        self.fanouts.push(&mut fanouts);
+    }
+}
+
+/// How many of these commands one hold of the lock takes. A Cancel ends a group: what its consumer
+/// has in the outbox is taken back before anything later is decided (law L10).
+fn group_end(commands: &[Command]) -> usize {
+    let mut bytes = 0;
+    for (index, command) in commands.iter().enumerate() {
+        bytes += body_bytes(command);
+        if index > 0 && (index >= GROUP_COMMANDS || bytes > GROUP_BYTES) {
+            return index;
+        }
+        if matches!(command, Command::Cancel { .. }) {
+            return index + 1;
+        }
+    }
+    commands.len()
+}
+
+fn connection_of(effect: &Effect) -> Option<ConnectionId> {
+    match effect {
+        Effect::Answer { connection, .. }
+        | Effect::Deliver { connection, .. }
+        | Effect::End { connection, .. }
+        | Effect::ConsumerEnded { connection, .. } => Some(*connection),
+        Effect::Fanout { .. } => None,
+    }
+}
+
+fn fanout_of(effect: Effect) -> Option<Fanout> {
+    match effect {
+        Effect::Fanout {
+            run,
+            first,
+            count,
+            after,
+            targets,
+        } => Some(Fanout {
+            run,
+            first,
+            count,
+            after,
+            targets,
+        }),
+        _ => None,
+    }
+}
+
+/// Moves an effect out of a list that is cleared later.
+fn take_effect(effect: &mut Effect) -> Effect {
+    let taken = Effect::End {
+        connection: ConnectionId::BROKER,
+        reason: EndReason::TakenOver,
+    };
+    std::mem::replace(effect, taken)
+}
+
+fn push_effect(contents: &mut super::outbox::Contents, effect: Effect, durable: u64) {
+    match effect {
+        Effect::Answer {
+            after,
+            token,
+            answer,
+            ..
+        } => contents.push_answer(after, token, answer),
+        Effect::Deliver {
+            after, delivery, ..
+        } => contents.push_delivery(after, delivery, durable),
+        Effect::End { reason, .. } => contents.set_end(reason),
+        Effect::ConsumerEnded { consumer, .. } => contents.push_consumer_ended(consumer),
+        Effect::Fanout { .. } => {}
+    }
+}
