@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod connection;
 pub mod engine;
 pub mod frontends;
 pub mod process;
