@@ -95,12 +95,10 @@ impl Link {
         let Some(outbox) = self.shared.slots.outbox(self.id.slot) else {
             return;
         };
-        watch::collect(
-            &*self.shared.journal,
-            self.id.slot,
-            &outbox.pending,
-            |durable| look(&mut outbox.contents.lock(), durable),
-        );
+        let journal = &*self.shared.journal;
+        watch::collect(journal, self.id.slot, &outbox.pending, || {
+            look(&mut outbox.contents.lock(), journal.durable())
+        });
     }
 
     fn unstash(&self, into: &mut Released) {
@@ -138,19 +136,5 @@ impl Link {
 impl Drop for Link {
     fn drop(&mut self) {
         self.close(Close::default());
-    }
-}
-
-impl Shared {
-    /// Takes the slot back; the core has seen the Close.
-    fn disconnect(&self, id: ConnectionId) {
-        let Some(outbox) = self.slots.outbox(id.slot) else {
-            return;
-        };
-        let contents = outbox.close(id.generation);
-        if contents.is_some_and(|contents| contents.queued_for_budget) {
-            self.budget.withdraw(id);
-        }
-        self.slots.give_back(id.slot);
     }
 }

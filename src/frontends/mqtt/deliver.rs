@@ -15,9 +15,7 @@ use ternmq_mqtt::{convert, patch_head, patch_run};
 
 use super::{FORMAT, FORMAT_V5, State};
 use crate::engine::Outgoing;
-use crate::frontends::canonical;
-use crate::frontends::output::PIECE_BYTES;
-use crate::frontends::{Output, Turn};
+use crate::frontends::{Output, PIECE_BYTES, Turn, canonical};
 
 /// Marks deliveries that are not settled by the client: they have no packet id.
 const UNSETTLED: ConsumerKey = ConsumerKey(u32::MAX);

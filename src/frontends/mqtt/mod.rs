@@ -9,8 +9,6 @@ mod deliver;
 mod hold;
 mod publish;
 mod subscribe;
-#[cfg(test)]
-mod tests;
 mod topics;
 
 use std::borrow::Cow;
