@@ -8,5 +8,7 @@ pub struct View<'a> {
 }
 /// View of a message.
 pub fn view(run: &Run, index: u32) -> View<'_> {
-    View { body: Cow::Borrowed(run.message(index)) }
+    View {
+        body: Cow::Borrowed(run.message(index)),
+    }
 }

@@ -30,7 +30,10 @@ impl State {
             return Err(Ended::Fault("MQTT 5.0 is not served yet".into()));
         }
         if packet.will.is_some() {
-            tracing::warn!(client = packet.client_id, "will accepted but not sent: not served yet");
+            tracing::warn!(
+                client = packet.client_id,
+                "will accepted but not sent: not served yet"
+            );
         }
         self.keep_alive_s = packet.keep_alive_s;
         if let Some(max) = self.options.max_keep_alive_s
@@ -47,7 +50,11 @@ impl State {
             name,
             principal: packet.username.unwrap_or(ANONYMOUS).into(),
             clean: packet.clean_start,
-            expiry_ms: if packet.clean_start { Some(0) } else { self.options.session_expiry_ms },
+            expiry_ms: if packet.clean_start {
+                Some(0)
+            } else {
+                self.options.session_expiry_ms
+            },
             durable: !packet.clean_start,
             hold: false,
             window: self.options.max_inflight.into(),
@@ -64,7 +71,10 @@ impl State {
         match answer {
             Answer::Attached { present } => {
                 self.connected = true;
-                let ack = ConnAck { session_present: *present, ..ConnAck::default() };
+                let ack = ConnAck {
+                    session_present: *present,
+                    ..ConnAck::default()
+                };
                 put(&ack, self.version, turn);
                 Ok(())
             }

@@ -49,7 +49,12 @@ impl Deliveries {
         let first = self.newest.checked_sub(back).filter(|tag| *tag > 0)?;
         let n = u32::try_from(n).ok()?;
         let tags = Tags::Range { first, n };
-        Some(Settle { consumer, tags, outcome: Outcome::Accepted, token: None })
+        Some(Settle {
+            consumer,
+            tags,
+            outcome: Outcome::Accepted,
+            token: None,
+        })
     }
 
     /// Notes an encoded delivery at the end of the output.
@@ -84,10 +89,18 @@ impl Deliveries {
             while let Some((last, bytes, quiet)) = self.encoded.pop_front() {
                 room = room.saturating_add(bytes);
                 if let Some(n) = quiet {
-                    let tags = Tags::Range { first: last + 1 - Tag::from(n), n };
+                    let tags = Tags::Range {
+                        first: last + 1 - Tag::from(n),
+                        n,
+                    };
                     let consumer = ConsumerKey::SESSION;
                     let outcome = Outcome::Accepted;
-                    let settle = Settle { consumer, tags, outcome, token: None };
+                    let settle = Settle {
+                        consumer,
+                        tags,
+                        outcome,
+                        token: None,
+                    };
                     turn.commands.push(Command::Settle(settle));
                 }
                 if last == tag {
@@ -119,18 +132,29 @@ impl State {
     pub(super) fn deliver(&mut self, outgoing: &Outgoing, turn: &mut Turn<'_>) {
         match outgoing {
             Outgoing::Fanout { run, first, count } => {
-                let patch = Patch { first_id: 0, qos: QoS::AtMostOnce, dup: false, retain: false };
+                let patch = Patch {
+                    first_id: 0,
+                    qos: QoS::AtMostOnce,
+                    dup: false,
+                    retain: false,
+                };
                 self.encode(run, *first, *count, patch, turn.output);
             }
             Outgoing::Delivery(delivery) => {
-                let asked = if delivery.tag == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce };
+                let asked = if delivery.tag == 0 {
+                    QoS::AtMostOnce
+                } else {
+                    QoS::AtLeastOnce
+                };
                 let patch = Patch {
                     first_id: packet_id(delivery.tag),
                     qos: asked,
                     dup: delivery.duplicate && asked > QoS::AtMostOnce,
                     retain: delivery.retained,
                 };
-                let Delivery { run, first, count, .. } = delivery;
+                let Delivery {
+                    run, first, count, ..
+                } = delivery;
                 let sent = self.encode(run, *first, *count, patch, turn.output);
                 let acknowledged = sent && asked.min(stored_qos(run)) > QoS::AtMostOnce;
                 self.deliveries.note(delivery, acknowledged, turn.output);
@@ -161,7 +185,11 @@ impl State {
     ) -> bool {
         let ends = ends(run, first, count);
         let packets = Packets::new(run.slice(first, count), &ends);
-        let conversion = Conversion { from, to: self.version, patch };
+        let conversion = Conversion {
+            from,
+            to: self.version,
+            patch,
+        };
         convert(output.buffer(), packets, conversion).is_ok()
     }
 
@@ -196,7 +224,11 @@ impl State {
 /// The QoS a run was published with; other protocols count as QoS 1.
 fn stored_qos(run: &Run) -> QoS {
     let mqtt = run.format == FORMAT || run.format == FORMAT_V5;
-    if mqtt && run.envelope.at_most_once { QoS::AtMostOnce } else { QoS::AtLeastOnce }
+    if mqtt && run.envelope.at_most_once {
+        QoS::AtMostOnce
+    } else {
+        QoS::AtLeastOnce
+    }
 }
 
 /// Copies packets of the receiver's encoding.

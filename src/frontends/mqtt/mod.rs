@@ -110,7 +110,10 @@ impl Mqtt {
             requests: Requests::default(),
             deliveries: Deliveries::default(),
         };
-        Self { machine: Connection::server(limits, now_ms), state }
+        Self {
+            machine: Connection::server(limits, now_ms),
+            state,
+        }
     }
 
     /// Handles complete packets; returns how many bytes they were.
@@ -165,7 +168,12 @@ impl State {
         Ok(Flow::Go)
     }
 
-    fn answer_publish(&self, value: u64, answer: &Answer, turn: &mut Turn<'_>) -> Result<(), Ended> {
+    fn answer_publish(
+        &self,
+        value: u64,
+        answer: &Answer,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Ended> {
         match answer {
             Answer::Refused(why) => Err(Ended::Fault(format!("publish refused: {why}").into())),
             _ => {
@@ -186,7 +194,11 @@ impl Frontend for Mqtt {
     }
 
     fn needed(&self) -> usize {
-        if self.state.hold == Hold::No { self.machine.needed() } else { 0 }
+        if self.state.hold == Hold::No {
+            self.machine.needed()
+        } else {
+            0
+        }
     }
 
     fn handle_answer(
@@ -200,7 +212,8 @@ impl Frontend for Mqtt {
             PUBLISH => self.state.answer_publish(value, &answer, turn),
             CONNECT => {
                 self.state.answer_connect(&answer, turn)?;
-                self.machine.accept(turn.now.mono_ms, self.state.keep_alive_s);
+                self.machine
+                    .accept(turn.now.mono_ms, self.state.keep_alive_s);
                 self.unpark(turn)
             }
             _ => self.state.answer_request(answer, turn),
@@ -261,12 +274,18 @@ impl Frontend for Mqtt {
     }
 
     fn resume(&mut self, turn: &mut Turn<'_>) -> Result<(), Ended> {
-        if self.state.hold == Hold::Budget { self.unpark(turn) } else { Ok(()) }
+        if self.state.hold == Hold::Budget {
+            self.unpark(turn)
+        } else {
+            Ok(())
+        }
     }
 
     fn refuse_parked(&mut self, _turn: &mut Turn<'_>) -> Result<(), Ended> {
         // Before MQTT 5.0 a publish cannot be refused but by the end of the connection.
-        Err(Ended::Fault("no memory for a publish within the block timeout".into()))
+        Err(Ended::Fault(
+            "no memory for a publish within the block timeout".into(),
+        ))
     }
 }
 

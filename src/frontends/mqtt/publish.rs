@@ -24,18 +24,24 @@ impl State {
         turn: &mut Turn<'_>,
     ) -> Result<Flow, Ended> {
         if run.qos == QoS::ExactlyOnce {
-            tracing::warn!(topic = run.topic, "PUBLISH with QoS 2 refused: not served yet");
+            tracing::warn!(
+                topic = run.topic,
+                "PUBLISH with QoS 2 refused: not served yet"
+            );
             return Err(Ended::Fault("QoS 2 is not served yet".into()));
         }
         if run.topic.starts_with(RESERVED) || (run.retain && !self.options.retain_available) {
             return Err(Ended::Fault("publish is not allowed".into()));
         }
-        let destination = self.topics.resolve(run.topic).map_err(|error| {
-            Ended::Fault(format!("topic refused: {error}").into())
-        })?;
+        let destination = self
+            .topics
+            .resolve(run.topic)
+            .map_err(|error| Ended::Fault(format!("topic refused: {error}").into()))?;
         let bytes = run.packets.bytes();
         if bytes.len() > turn.link.largest_publish() {
-            return Err(Ended::Fault("publish is larger than the server's memory".into()));
+            return Err(Ended::Fault(
+                "publish is larger than the server's memory".into(),
+            ));
         }
         let Some(charge) = turn.link.reserve(bytes.len()) else {
             return Ok(Flow::Park(Hold::Budget));

@@ -40,7 +40,11 @@ impl State {
                 Ok(filter) if filter.share.is_none() => self.target(filter.text).ok(),
                 _ => None,
             };
-            codes.push(if target.is_some() { None } else { Some(FAILURE) });
+            codes.push(if target.is_some() {
+                None
+            } else {
+                Some(FAILURE)
+            });
             if let Some(target) = target {
                 requests.push(BindRequest {
                     target,
@@ -50,8 +54,14 @@ impl State {
                 });
             }
         }
-        self.requests.waiting.push_back(Request { id: packet.id, codes });
-        turn.commands.push(Command::Bind { requests, token: Some(token(REQUEST, 0)) });
+        self.requests.waiting.push_back(Request {
+            id: packet.id,
+            codes,
+        });
+        turn.commands.push(Command::Bind {
+            requests,
+            token: Some(token(REQUEST, 0)),
+        });
         Ok(())
     }
 
@@ -64,8 +74,14 @@ impl State {
         for filter in packet.filters.iter().flatten() {
             filters.extend(self.target(filter.text));
         }
-        self.requests.waiting.push_back(Request { id: packet.id, codes: Vec::new() });
-        turn.commands.push(Command::Unbind { filters, token: Some(token(REQUEST, 0)) });
+        self.requests.waiting.push_back(Request {
+            id: packet.id,
+            codes: Vec::new(),
+        });
+        turn.commands.push(Command::Unbind {
+            filters,
+            token: Some(token(REQUEST, 0)),
+        });
         Ok(())
     }
 
@@ -90,7 +106,9 @@ impl State {
         answer: Answer,
         turn: &mut Turn<'_>,
     ) -> Result<(), Ended> {
-        let Some(request) = self.requests.waiting.pop_front() else { return Ok(()) };
+        let Some(request) = self.requests.waiting.pop_front() else {
+            return Ok(());
+        };
         let id = request.id;
         let properties = Properties::default();
         let written = match answer {
@@ -98,11 +116,19 @@ impl State {
                 let mut granted = granted.into_iter().map(|one| one.unwrap_or(FAILURE));
                 let code = |code: Option<u8>| code.or_else(|| granted.next()).unwrap_or(FAILURE);
                 let reasons: Vec<u8> = request.codes.into_iter().map(code).collect();
-                let packet = SubAck { id, properties, reasons: &reasons };
+                let packet = SubAck {
+                    id,
+                    properties,
+                    reasons: &reasons,
+                };
                 packet.encode(self.version, turn.output.buffer())
             }
             Answer::Unbound(_) => {
-                let packet = UnsubAck { id, properties, reasons: &[] };
+                let packet = UnsubAck {
+                    id,
+                    properties,
+                    reasons: &[],
+                };
                 packet.encode(self.version, turn.output.buffer())
             }
             _ => return Err(Ended::Fault("subscription without a session".into())),

@@ -26,7 +26,12 @@ pub(super) struct Topics {
 
 impl Topics {
     pub(super) fn new(max_bytes: usize) -> Self {
-        Self { known: Vec::new(), next: 0, replace: 0, max_bytes }
+        Self {
+            known: Vec::new(),
+            next: 0,
+            replace: 0,
+            max_bytes,
+        }
     }
 
     /// The destination of a topic name that the machine has found valid.
@@ -60,7 +65,10 @@ impl Topics {
 fn read(topic: &str, max_bytes: usize) -> Result<Destination, NameError> {
     let Some((address, queue)) = parse_fqqn(topic) else {
         let address = Address::parse(topic, Dialect::Mqtt, max_bytes)?;
-        return Ok(Destination { address, queue: None });
+        return Ok(Destination {
+            address,
+            queue: None,
+        });
     };
     Ok(Destination {
         address: Address::parse(address, Dialect::Mqtt, max_bytes)?,
