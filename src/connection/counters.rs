@@ -1,10 +1,12 @@
 //! What connections count, for the operator.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// Ends of connections, by reason, since the start.
+/// Connections that are open, and how others ended since the start.
 #[derive(Debug, Default)]
 pub struct Counters {
+    open: AtomicU32,
+    refused: AtomicU64,
     goodbye: AtomicU64,
     lost: AtomicU64,
     fault: AtomicU64,
@@ -71,7 +73,37 @@ impl Reason {
 }
 
 impl Counters {
-    /// Connections that ended for `reason`.
+    /// Connections that are open, whatever they speak.
+    #[must_use]
+    pub fn open(&self) -> u32 {
+        self.open.load(Ordering::Acquire)
+    }
+
+    /// Connections that were closed at once because there were too many.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// One more is open, unless `max` are; then it is counted as refused.
+    pub(crate) fn enter(&self, max: u32) -> bool {
+        let entered = self
+            .open
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |open| {
+                (open < max).then(|| open + 1)
+            });
+        if entered.is_err() {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        entered.is_ok()
+    }
+
+    /// One that had entered is gone.
+    pub(crate) fn leave(&self) {
+        self.open.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Connections of byte protocols that ended for `reason`.
     #[must_use]
     pub fn ended(&self, reason: Reason) -> u64 {
         self.counter(reason).load(Ordering::Relaxed)

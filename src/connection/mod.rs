@@ -23,9 +23,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use ternmq_core::command::Close;
+use ternmq_core::command::{Close, Command};
 use ternmq_core::effect::EndReason;
-use ternmq_core::ids::Now;
+use ternmq_core::ids::{Now, Token};
 use tokio::time::Sleep;
 
 use crate::engine::{Engine, Link, Outgoing};
@@ -70,6 +70,8 @@ pub struct Connection<T> {
     /// Deliveries that found the output full.
     deliveries: VecDeque<Outgoing>,
     phase: Phase,
+    /// The server stops: nothing is read any more, answers are awaited.
+    stopping: bool,
     deadlines: Deadlines,
 }
 
@@ -135,6 +137,7 @@ impl<T: Transport> Connection<T> {
             output: None,
             deliveries: VecDeque::new(),
             phase: Phase::New,
+            stopping: false,
             deadlines: Deadlines::default(),
         }
     }
@@ -189,7 +192,7 @@ impl<T: Transport> Connection<T> {
                 blocked = !self.write(now, context, worker)?;
                 continue;
             }
-            if readable && !full && reads < READS_PER_POLL && self.frontend.wants_input() {
+            if readable && !full && reads < READS_PER_POLL && self.wants_input() {
                 readable = self.read(now, context, worker)?;
                 reads += 1;
                 self.submit(worker);
@@ -209,6 +212,10 @@ impl<T: Transport> Connection<T> {
         Ok(())
     }
 
+    fn wants_input(&self) -> bool {
+        !self.stopping && self.frontend.wants_input()
+    }
+
     /// Handles what has been released to this connection; `false` if deliveries were left in the
     /// outbox, where they are bounded, because the output is full.
     fn release(&mut self, now: Now, worker: &mut Worker) -> Result<bool, Finish> {
@@ -221,6 +228,9 @@ impl<T: Transport> Connection<T> {
         }
         let mut turn = turn(now, &self.link, &mut worker.commands, &mut worker.output);
         while let Some((token, answer)) = released.answers.pop_front() {
+            if token == STOP_TOKEN {
+                return Err(Finish::Server(End::Stopping));
+            }
             self.frontend.handle_answer(token, answer, &mut turn)?;
         }
         for consumer in released.consumers_ended.drain(..) {
@@ -234,7 +244,9 @@ impl<T: Transport> Connection<T> {
             return Err(Finish::Server(End::TakenOver));
         }
         if std::mem::take(&mut released.stopping) {
-            return Err(Finish::Server(End::Stopping));
+            // What was decided so far is still confirmed; then come the last words.
+            self.stopping = true;
+            turn.commands.push(Command::Flush { token: STOP_TOKEN });
         }
         if std::mem::take(&mut released.timeout) {
             self.deadlines.armed = None;
@@ -516,7 +528,7 @@ impl From<Ended> for Finish {
 fn turn<'a>(
     now: Now,
     link: &'a Link,
-    commands: &'a mut Vec<ternmq_core::command::Command>,
+    commands: &'a mut Vec<Command>,
     output: &'a mut Output,
 ) -> Turn<'a> {
     Turn {
@@ -570,6 +582,8 @@ fn drain<T: Transport>(
     Poll::Pending
 }
 
+/// The loop's own; front-ends do not use it.
+const STOP_TOKEN: Token = Token(u64::MAX);
 /// Reads of one poll; then the task wakes itself.
 const READS_PER_POLL: u32 = 4;
 /// Turns of one poll. Only a chain of commands, effects and writes that feed each other gets here.

@@ -34,7 +34,7 @@ pub(crate) struct Fanout {
 pub(crate) struct Fanouts {
     queue: Mutex<Vec<Fanout>>,
     /// Holds the memory of the queue that was drained last.
-    drain: Mutex<Vec<Fanout>>,
+    pub(crate) drain: Mutex<Vec<Fanout>>,
 }
 
 impl Fanouts {

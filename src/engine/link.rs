@@ -97,7 +97,8 @@ impl Link {
         };
         let journal = &*self.shared.journal;
         watch::collect(journal, self.id.slot, &outbox.pending, || {
-            look(&mut outbox.contents.lock(), journal.durable())
+            let mut contents = outbox.contents.lock();
+            look(&mut contents, journal.durable())
         });
     }
 
