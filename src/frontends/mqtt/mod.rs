@@ -51,8 +51,6 @@ pub struct MqttOptions {
     pub max_name_bytes: usize,
     /// Bytes kept of a client while its publish waits for memory.
     pub read_ahead_bytes: usize,
-    /// How long CONNECT may take.
-    pub connect_timeout_ms: u64,
 }
 
 /// The front-end of one connection.
@@ -93,10 +91,9 @@ fn token(kind: u64, value: u64) -> Token {
 impl Mqtt {
     /// A front-end that waits for CONNECT.
     #[must_use]
-    pub fn new(options: Arc<MqttOptions>, now_ms: u64) -> Self {
+    pub fn new(options: Arc<MqttOptions>) -> Self {
         let limits = Limits {
             max_packet_size: options.max_packet_bytes,
-            connect_timeout_ms: options.connect_timeout_ms,
             ..Limits::default()
         };
         let state = State {
@@ -111,7 +108,7 @@ impl Mqtt {
             deliveries: Deliveries::default(),
         };
         Self {
-            machine: Connection::server(limits, now_ms),
+            machine: Connection::server(limits, 0),
             state,
         }
     }
@@ -247,7 +244,8 @@ impl Frontend for Mqtt {
     }
 
     fn poll_timeout(&self) -> Option<u64> {
-        self.machine.poll_timeout()
+        // The connection loop watches over the time until CONNECT.
+        self.machine.poll_timeout().filter(|_| self.state.connected)
     }
 
     fn handle_end(&mut self, _why: End, _turn: &mut Turn<'_>) {
