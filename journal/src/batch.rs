@@ -71,7 +71,8 @@ impl<'a> Batch<'a> {
     ) -> Result<(), Refused> {
         let queued = self.state.queued();
         let needed = worst_case(bytes as u64, records as u64);
-        self.state.make_room(self.journal, needed, purpose)?;
+        self.state
+            .make_room(self.journal, needed, records, purpose)?;
         self.wake.wanted |= self.state.queued() > queued;
         Ok(())
     }

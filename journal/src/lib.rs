@@ -32,6 +32,7 @@ mod reader;
 mod recovery;
 mod segment;
 mod segments;
+mod start;
 mod state;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! Bits that flip: what had been durable is reported, never cut; a torn tail is no damage.
 
 use super::*;
-use crate::vfs::Vfs;
+use crate::vfs::{OpenMode, Vfs};
 
 fn first_segment() -> PathBuf {
     dir().join("journal/0000000000000000.tj")
@@ -158,4 +158,30 @@ fn read_errors_are_errors_and_short_reads_are_not() {
         });
         assert_eq!(replay(&open(&faulty, 1).unwrap()).unwrap().len(), 3);
     }
+}
+
+#[test]
+fn header_that_names_an_end_inside_a_commit_is_damage() {
+    let (disk, journal) = fresh();
+    while journal.segments().len() < 2 {
+        append(&journal, 0, &[1; 30_000]);
+        commit(&journal);
+    }
+    commit(&journal);
+    let path = dir().join(format!("journal/{:016x}.tj", journal.segments()[1].base));
+    let mut page = disk.contents(&path).unwrap();
+    page.truncate(4092);
+    let end = journal.segments()[0].end - 8;
+    page[72..80].copy_from_slice(&end.to_le_bytes());
+    let crc = crc32c::crc32c(&page).to_le_bytes();
+    page.extend_from_slice(&crc);
+    disk.open(&path, OpenMode::Existing)
+        .unwrap()
+        .pwrite(0, &page)
+        .unwrap();
+    let error = replay(&open(&disk.kill(), 1).unwrap()).unwrap_err();
+    assert!(
+        matches!(&error, Error::Damaged { to, .. } if *to == end),
+        "{error}"
+    );
 }

@@ -347,6 +347,41 @@ fn l8_after_a_failed_sync_recovery_believes_the_disk_and_not_the_cache() {
     );
 }
 
+/// Mutant: what the cache held is believed without a sync of its own.
+#[test]
+fn l8_what_a_recovery_read_is_durable_before_the_next_life_builds_on_it() {
+    let (disk, journal) = fresh();
+    append(&journal, 1, b"written, not synced");
+    journal.step().unwrap();
+    let killed = disk.kill();
+    let recovery = open(&killed, 1).unwrap();
+    assert_eq!(tags(&replay(&recovery).unwrap()), [1]);
+    recovery.start().unwrap();
+    assert_eq!(
+        tags(&replay(&open(&killed.crash(0), 2).unwrap()).unwrap()),
+        [1]
+    );
+}
+
+/// Mutant: the new base is the highest known one plus one segment.
+#[test]
+fn l8_positions_of_segments_that_were_in_memory_only_are_not_given_again() {
+    let (disk, journal) = fresh();
+    while journal.batch().reserve_settlement(50_000, 1).is_ok() {
+        append_settlement(&journal, &[0; 50_000]);
+    }
+    let tail = journal.batch().tail();
+    assert!(tail > 512 * 1024, "two segments without a file");
+    let second = open(&disk.crash(0), 1).unwrap().start().unwrap();
+    assert!(append(&second, 1, b"x") > tail);
+}
+
+fn append_settlement(journal: &Journal, payload: &[u8]) {
+    let mut batch = journal.batch();
+    batch.reserve_settlement(payload.len(), 1).unwrap();
+    batch.append(33, 0, 0, payload, None, 0);
+}
+
 /// Mutant: `start` appends behind the recovered end.
 #[test]
 fn l8_recovered_segment_is_never_appended_to_and_positions_never_return() {
@@ -412,7 +447,7 @@ fn l28_segment_is_freed_when_dead_below_the_older_checkpoint_and_recycled() {
     let (kept, dead) = first.split_first().unwrap();
     dead.iter()
         .for_each(|position| journal.dead(*position, 20_000));
-    assert_eq!(journal.segments()[0].phase, SegmentPhase::Sealed);
+    assert_eq!(journal.segments()[0].state, SegmentPhase::Sealed);
     assert_eq!(journal.victim(10), Some((0, journal.segments()[0].end)));
     assert_eq!(journal.victim(7), None);
     let checkpoint = |tag| {
@@ -444,5 +479,43 @@ fn l28_segment_is_freed_when_dead_below_the_older_checkpoint_and_recycled() {
             .list(&dir().join("journal"))
             .unwrap()
             .contains(&format!("{:016x}.tj", 0))
+    );
+}
+
+/// Mutant: the newest checkpoint is the floor, so that it must not rot.
+#[test]
+fn l28_dead_segment_behind_the_older_checkpoint_stays() {
+    let (disk, journal) = fresh();
+    let checkpoint = |state: &[u8]| {
+        let applied = journal.close_batch(&mut journal.batch());
+        commit(&journal);
+        journal.write_checkpoint(applied, &[(1, state)]).unwrap();
+        applied
+    };
+    append(&journal, 1, b"x");
+    let older = checkpoint(b"older");
+    let mut behind = 0;
+    while journal.segments().len() < 3 {
+        append(&journal, 2, &[0; 20_000]);
+        commit(&journal);
+        fill_pool(&journal);
+        behind += 1;
+    }
+    journal
+        .segments()
+        .iter()
+        .for_each(|segment| journal.dead(segment.base, u32::MAX));
+    let newer = checkpoint(b"newer");
+    assert_eq!(journal.segments()[0].base, 0);
+    let rotten = disk.crash(0);
+    rotten.flip_bit(&dir().join(format!("ckpt/{newer:016x}.tk")), 20, 0);
+    let recovery = open(&rotten, 1).unwrap();
+    assert_eq!(recovery.checkpoint().unwrap().applied, older);
+    assert_eq!(replay(&recovery).unwrap().len(), behind);
+    append(&journal, 3, b"y");
+    checkpoint(b"newest");
+    assert!(
+        journal.segments()[0].base >= 256 * 1024,
+        "now it is below the older one"
     );
 }
