@@ -148,7 +148,7 @@ impl Journal {
         };
         let mut recycled = Vec::new();
         let mut freed = 0;
-        while let Some(segment) = self.segments.take_free(floor) {
+        while let Some(segment) = self.segments.take_free(floor, self.durable()) {
             freed += 1;
             let from = segment::path(&self.dir, segment.base);
             let pooled = self.state.lock().prepared.len() + recycled.len();
@@ -164,6 +164,7 @@ impl Journal {
                 self.vfs.unlink(&from).map_err(Error::io("unlink", &from))?;
             }
         }
+        // Both names, before anything is written to the file under a third one.
         if freed > 0 {
             for dir in [segment::dir(&self.dir), dir(&self.dir)] {
                 self.vfs.fsync_dir(&dir).map_err(Error::io("fsync", &dir))?;
