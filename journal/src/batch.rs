@@ -1,5 +1,7 @@
 //! The open batch, held: reserving, appending, waiting. An append within its reservation cannot fail.
 
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
 use parking_lot::{Condvar, MutexGuard};
 
@@ -69,7 +71,8 @@ impl<'a> Batch<'a> {
     ) -> Result<(), Refused> {
         let queued = self.state.queued();
         let needed = worst_case(bytes as u64, records as u64);
-        self.state.make_room(self.journal, needed, purpose)?;
+        self.state
+            .make_room(self.journal, needed, records, purpose)?;
         self.wake.wanted |= self.state.queued() > queued;
         Ok(())
     }
@@ -83,7 +86,7 @@ impl<'a> Batch<'a> {
     /// Appends a record with the payload `head` then `body`, and counts `live` bytes as needed in
     /// its segment. Returns its name: the position of its first record header.
     ///
-    /// `kind` is [`USER_KIND_MIN`] or above; of `flags` only [`FLAG_IGNORABLE`] means something to
+    /// `kind` is [`USER_KIND_MIN`] or above; of `flags` only [`crate::FLAG_IGNORABLE`] means something to
     /// the journal. Within a reservation this cannot fail; beyond it the journal is poisoned.
     pub fn append(
         &mut self,
@@ -104,6 +107,9 @@ impl<'a> Batch<'a> {
     pub(crate) fn push(&mut self, entry: Entry, head: &[u8]) -> u64 {
         let appended = self.state.append(entry, head);
         self.wake.wanted |= appended.first && self.state.asleep;
+        self.journal
+            .tail
+            .store(self.state.tail(), Ordering::Relaxed);
         if appended.beyond {
             self.journal.poison_locked(&mut self.state);
         }
@@ -117,7 +123,8 @@ impl<'a> Batch<'a> {
     }
 
     /// Lists `waiter` with the batch that holds `after` and makes that batch want a sync (law L3).
-    /// `false` when `after` is durable already: the caller goes on by itself.
+    /// `false` when `after` is durable already: the caller goes on by itself. On a poisoned journal
+    /// nobody who is listed is ever released.
     #[must_use]
     pub fn wait(&mut self, after: u64, waiter: u32) -> bool {
         self.list(after, Some(waiter))

@@ -62,7 +62,7 @@ pub struct Stats {
     pub poisoned: bool,
 }
 
-/// An open log. Lock order: `kept`, `writer`, `state`, the segment table.
+/// An open log. Lock order: `filling`, `kept`, `writer`, `state`, the segment table.
 pub struct Journal {
     pub(crate) vfs: Arc<dyn Vfs>,
     pub(crate) dir: PathBuf,
@@ -76,17 +76,22 @@ pub struct Journal {
     /// Of who waits for the watermark in a thread of their own.
     pub(crate) progress: Condvar,
     pub(crate) durable: AtomicU64,
+    /// The state's tail, for who does not hold the batch mutex.
+    pub(crate) tail: AtomicU64,
     pub(crate) wall_us: AtomicI64,
     pub(crate) writer: Mutex<Writer>,
     pub(crate) segments: Segments,
     pub(crate) kept: Mutex<Kept>,
+    /// Held while a file of the pool is made: `close` lets go of the directory only behind it.
+    pub(crate) filling: Mutex<()>,
     pub(crate) pool_number: AtomicU64,
     pub(crate) counters: Counters,
     pub(crate) lock: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
 impl Journal {
-    /// Takes the batch mutex.
+    /// Takes the batch mutex. While the guard lives, its thread may ask for `durable`, `dead`,
+    /// `add_live`, `read`, `segments` and `victim`; every other call takes the same mutex again.
     #[must_use]
     pub fn batch(&self) -> Batch<'_> {
         Batch::new(self, self.state.lock())
@@ -104,10 +109,13 @@ impl Journal {
         batch.close()
     }
 
-    /// `bytes` bytes of the record at `position` are not needed any more.
+    /// `bytes` bytes of the record at `position` are not needed any more. Called behind the append
+    /// of the record that says so: until that is durable, the segment is not freed.
     pub fn dead(&self, position: u64, bytes: u32) {
-        self.segments
-            .with(position, |segment| segment.remove_live(u64::from(bytes)));
+        let tail = self.tail.load(Ordering::Relaxed);
+        self.segments.with(position, |segment| {
+            segment.remove_live(u64::from(bytes), tail);
+        });
     }
 
     /// `bytes` bytes of the record at `position` are needed, more than was said at its append.
