@@ -1,2 +1,77 @@
-//! MQTT codec and connection machine.
+//! MQTT 3.1, 3.1.1 and 5.0: codec and connection machines, without sockets, clocks or threads.
+//!
+//! * [`frame`] and [`Packet`] read and write every packet of both directions; the version is an
+//!   argument, MQTT 5.0 property blocks stay raw ([`Properties`]).
+//! * [`Connection`] is the server's side: it borrows events from the caller's read buffer and
+//!   groups what stands back to back ([`PublishRun`], [`AckRun`]).
+//! * [`patch_run`] and [`convert`] copy encoded messages for other receivers.
+//! * [`Client`] is the client's side, with its half of the session.
+//!
+//! Not here: sessions, subscriptions, retained values and packet ids of the server (the broker's),
+//! and for MQTT 5.0 topic aliases, Receive Maximum accounting and enhanced authentication; a
+//! server of today announces none of them, and the machine refuses them accordingly.
+//!
+//! ```text
+//!              CONNECT read            accept()
+//! awaiting  --------------> connecting --------> connected --+
+//! CONNECT                       |                   |        | PUBLISH, acks, SUBSCRIBE,
+//!     |  malformed, timeout     | close()           +<-------+ UNSUBSCRIBE, PINGREQ
+//!     v                         v                   v
+//!   closed <--------------------+<------------------+  DISCONNECT, error, timeout, close()
+//! ```
+//!
+//! ```
+//! use ternmq_mqtt::{ConnAck, Connection, Event, Limits};
+//!
+//! let mut machine = Connection::server(Limits::default(), 0);
+//! // CONNECT of client "a", then two messages for topic "t" in the same read.
+//! let input = b"\x10\x0d\0\x04MQTT\x04\x02\0\x3c\0\x01a\x30\x04\0\x01t1\x30\x04\0\x01t2";
+//! let (mut at, mut out) = (0, Vec::new());
+//! while let Some(event) = machine.poll_event(0, input, &mut at) {
+//!     match event? {
+//!         Event::Connect(connect) => {
+//!             let (version, keep_alive_s) = (connect.version, connect.keep_alive_s);
+//!             ConnAck::default().encode(version, &mut out)?;
+//!             machine.accept(0, keep_alive_s);
+//!         }
+//!         Event::Publish(run) => {
+//!             assert_eq!((run.topic, run.len()), ("t", 2));
+//!             assert_eq!(run.payload(1), b"2");
+//!         }
+//!         _ => {}
+//!     }
+//! }
+//! assert_eq!((at, &out[..]), (input.len(), &b"\x20\x02\0\0"[..]));
+//! # Ok::<(), ternmq_mqtt::Error>(())
+//! ```
 #![warn(missing_docs)]
+#![warn(clippy::indexing_slicing, clippy::cast_possible_truncation)]
+
+mod client;
+mod codec;
+mod connection;
+mod error;
+pub mod fuzz;
+mod limits;
+mod packet;
+mod patch;
+mod properties;
+mod reader;
+mod run;
+#[cfg(test)]
+mod tests;
+pub mod topic;
+
+pub use client::{Client, ClientEvent};
+pub use codec::{Frame, Framed, frame};
+pub use connection::{Connection, Event};
+pub use error::{Error, Statement};
+pub use limits::Limits;
+pub use packet::{
+    Ack, AckKind, Auth, ConnAck, Connect, Disconnect, FilterList, Packet, Publish, QoS,
+    RetainHandling, SubAck, Subscribe, SubscribeOptions, Subscription, SubscriptionList, UnsubAck,
+    Unsubscribe, Version, Will, packet_id_after, put_acks, put_ping_req, put_ping_resp,
+};
+pub use patch::{Conversion, Patch, convert, patch_head, patch_run};
+pub use properties::{Properties, PropertiesBuf, PropertyId, Value};
+pub use run::{AckRun, Packets, PublishRun};

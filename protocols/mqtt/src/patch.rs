@@ -1,0 +1,187 @@
+//! Copies of encoded PUBLISH packets for other receivers: the bytes are copied as they are and
+//! only flags and packet ids are written anew.
+
+use crate::codec::{Framed, MAX_REMAINING, frame, head_len, put_varint};
+use crate::error::Error;
+use crate::packet::{Flags, Publish, QoS, Version, packet_id_after};
+use crate::properties::Properties;
+use crate::run::Packets;
+
+/// How the copies of a run differ from what is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patch {
+    /// The packet id of the first copy; the others follow, 65535 by 1. Unused at QoS 0.
+    pub first_id: u16,
+    /// The granted QoS. A copy has the lower of this and the stored QoS: QoS is never raised.
+    pub qos: QoS,
+    /// DUP of the copies; never set at QoS 0 \[MQTT-3.3.1-2\].
+    pub dup: bool,
+    /// RETAIN of the copies.
+    pub retain: bool,
+}
+
+/// Appends copies of the packets of one run, which agree in topic, QoS and RETAIN. Where nothing
+/// changes this is one copy of the whole run; with packet ids it is that and a patch per packet;
+/// from a higher QoS to 0 the ids are cut out.
+pub fn patch_run(out: &mut Vec<u8>, packets: Packets<'_>, patch: Patch) {
+    let Some(&stored_first) = packets.bytes().first() else {
+        return;
+    };
+    let stored = QoS::from_bits(stored_first >> 1 & 3).unwrap_or(QoS::AtMostOnce);
+    let qos = stored.min(patch.qos);
+    let first = Flags {
+        qos,
+        retain: patch.retain,
+        dup: patch.dup,
+    }
+    .first_byte();
+    if qos > QoS::AtMostOnce {
+        copy_with_ids(out, packets, first, patch.first_id);
+    } else if stored > QoS::AtMostOnce {
+        copy_without_ids(out, packets, first);
+    } else {
+        let start = out.len();
+        out.extend_from_slice(packets.bytes());
+        if stored_first != first {
+            set_first_bytes(out.get_mut(start..).unwrap_or_default(), packets, first);
+        }
+    }
+}
+
+fn set_first_bytes(copies: &mut [u8], packets: Packets<'_>, first: u8) {
+    let mut rest = copies;
+    for packet in packets.iter() {
+        let Some((copy, after)) = rest.split_at_mut_checked(packet.len()) else {
+            return;
+        };
+        if let Some(byte) = copy.first_mut() {
+            *byte = first;
+        }
+        rest = after;
+    }
+}
+
+fn copy_with_ids(out: &mut Vec<u8>, packets: Packets<'_>, first: u8, first_id: u16) {
+    let start = out.len();
+    out.extend_from_slice(packets.bytes());
+    let mut rest = out.get_mut(start..).unwrap_or_default();
+    let mut id = first_id;
+    for packet in packets.iter() {
+        let Some((copy, after)) = rest.split_at_mut_checked(packet.len()) else {
+            return;
+        };
+        rest = after;
+        let at = id_offset(copy);
+        if let Some(bytes) = copy.get_mut(at..at + 2) {
+            bytes.copy_from_slice(&id.to_be_bytes());
+        }
+        if let Some(byte) = copy.first_mut() {
+            *byte = first;
+        }
+        id = packet_id_after(id, 1);
+    }
+}
+
+fn copy_without_ids(out: &mut Vec<u8>, packets: Packets<'_>, first: u8) {
+    out.reserve(packets.bytes().len());
+    for packet in packets.iter() {
+        let head = head_len(packet.len());
+        let at = id_offset(packet);
+        let (Some(topic), Some(rest)) = (packet.get(head..at), packet.get(at + 2..)) else {
+            continue;
+        };
+        out.push(first);
+        put_varint(out, topic.len() + rest.len());
+        out.extend_from_slice(topic);
+        out.extend_from_slice(rest);
+    }
+}
+
+/// Where the packet id of an encoded PUBLISH above QoS 0 stands.
+#[inline]
+fn id_offset(packet: &[u8]) -> usize {
+    let head = head_len(packet.len());
+    let topic_len = packet
+        .get(head..head + 2)
+        .and_then(|bytes| bytes.first_chunk::<2>())
+        .map_or(0, |bytes| usize::from(u16::from_be_bytes(*bytes)));
+    head + 2 + topic_len
+}
+
+/// Appends the head of a copy of one stored packet, up to and with the packet id, and returns where
+/// the rest begins in `packet`: large messages are sent from where they are.
+pub fn patch_head(out: &mut Vec<u8>, packet: &[u8], patch: Patch) -> usize {
+    let stored = packet
+        .first()
+        .and_then(|first| QoS::from_bits(first >> 1 & 3));
+    let stored = stored.unwrap_or(QoS::AtMostOnce);
+    let qos = stored.min(patch.qos);
+    let (head, at) = (head_len(packet.len()), id_offset(packet));
+    let topic = packet.get(head..at).unwrap_or_default();
+    let rest = if stored > QoS::AtMostOnce { at + 2 } else { at };
+    let id_len = if qos > QoS::AtMostOnce { 2 } else { 0 };
+    let flags = Flags {
+        qos,
+        retain: patch.retain,
+        dup: patch.dup,
+    };
+    out.push(flags.first_byte());
+    put_varint(
+        out,
+        topic.len() + id_len + packet.len().saturating_sub(rest),
+    );
+    out.extend_from_slice(topic);
+    if qos > QoS::AtMostOnce {
+        out.extend_from_slice(&patch.first_id.to_be_bytes());
+    }
+    rest
+}
+
+/// From which version into which, and with which flags and ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Conversion {
+    /// The version of the stored encoding.
+    pub from: Version,
+    /// The receiver's version.
+    pub to: Version,
+    /// How the copies differ otherwise.
+    pub patch: Patch,
+}
+
+/// Appends copies of the packets of one run in another version: the property block of MQTT 5.0 is
+/// left out for an older receiver, and an empty one is put in for a publisher's older packet.
+/// 3.1 and 3.1.1 write PUBLISH alike, and within a version this is [`patch_run`].
+///
+/// # Errors
+/// What a stored packet breaks, or `Unencodable`; then nothing was appended.
+pub fn convert(
+    out: &mut Vec<u8>,
+    packets: Packets<'_>,
+    conversion: Conversion,
+) -> Result<(), Error> {
+    let patch = conversion.patch;
+    if (conversion.from == Version::V5) == (conversion.to == Version::V5) {
+        patch_run(out, packets, patch);
+        return Ok(());
+    }
+    let start = out.len();
+    let converted = packets.iter().enumerate().try_for_each(|(i, packet)| {
+        let Framed::Frame(frame) = frame(packet, MAX_REMAINING + 5)? else {
+            return Err(Error::Malformed("2.1.4"));
+        };
+        let stored = Publish::decode(frame, conversion.from)?;
+        let copy = Publish {
+            qos: stored.qos.min(patch.qos),
+            retain: patch.retain,
+            dup: patch.dup,
+            id: Some(packet_id_after(patch.first_id, i)),
+            properties: Properties::default(),
+            ..stored
+        };
+        copy.encode(conversion.to, out)
+    });
+    if converted.is_err() {
+        out.truncate(start);
+    }
+    converted
+}
