@@ -129,11 +129,15 @@ fn l4_batch_without_waiters_is_written_but_not_synced() {
     );
 }
 
-/// Mutant: `await_work` sleeps without a deadline while the tail is unsynced.
+/// Mutants: `await_work` sleeps without a deadline while the tail is unsynced; the first record of a
+/// batch does not end its sleep.
 #[test]
 fn l4_thread_syncs_an_unsynced_tail_when_idle() {
     let (_disk, journal) = fresh();
     let thread = journal.spawn(|_| (), |error| panic!("{error}")).unwrap();
+    while !journal.state.lock().asleep {
+        thread::yield_now();
+    }
     let position = append(&journal, 1, b"settlement");
     for _ in 0..500 {
         if journal.durable() > position {
@@ -518,4 +522,17 @@ fn l28_dead_segment_behind_the_older_checkpoint_stays() {
         journal.segments()[0].base >= 256 * 1024,
         "now it is below the older one"
     );
+}
+
+/// Mutant: the record list grows under the lock.
+#[test]
+fn l21_batch_closes_when_its_record_list_is_full() {
+    let (_disk, journal) = fresh();
+    let records = 3 * options().batch_bytes / 64;
+    for _ in 0..records {
+        let mut batch = journal.batch();
+        batch.reserve(0, 1).unwrap();
+        batch.append(32, 0, 0, b"", None, 0);
+    }
+    assert!(journal.stats().queued_batches >= 2, "{:?}", journal.stats());
 }
