@@ -12,6 +12,7 @@
 pub mod canonical;
 pub mod mqtt;
 mod output;
+pub mod rest;
 pub mod websocket;
 
 use std::borrow::Cow;

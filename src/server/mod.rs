@@ -205,6 +205,9 @@ impl Drop for Server {
 /// See [`ServerError`].
 pub fn run(config: Config) -> Result<(), ServerError> {
     process::init_log(&config.logging);
+    if let Err(error) = process::use_small_pages() {
+        tracing::debug!(%error, "huge pages stay on");
+    }
     match process::raise_file_limit() {
         Ok(limit) => tracing::debug!(limit, "raised the limit on open files"),
         Err(error) => tracing::warn!(%error, "cannot raise the limit on open files"),

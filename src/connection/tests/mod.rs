@@ -118,7 +118,7 @@ fn an_idle_connection_is_small() {
     // With the task's header, the socket's registration, the outbox and a front-end of 500 bytes
     // this stays below 2 KiB (design 2.5).
     let size = size_of::<Connection<TcpStream>>();
-    assert!(size <= 384, "{size} bytes");
+    assert!(size <= 272, "{size} bytes");
 }
 
 /// Mutant caught: a task that does not wake itself after its fourth read.

@@ -1,0 +1,6 @@
+//! REST and server-sent events.
+
+mod message;
+mod names;
+
+pub use message::{FORMAT, read};
