@@ -50,7 +50,7 @@ impl fmt::Display for DestinationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Name(error) => error.fmt(f),
-            Self::QueueName => f.write_str("address::queue needs one address and one queue"),
+            Self::QueueName => f.write_str("a fully qualified name has one address and one queue"),
             Self::Exchange => f.write_str(
                 "there are no exchanges: use /queue/NAME for a queue, /topic/NAME for a topic",
             ),
@@ -72,20 +72,22 @@ impl From<NameError> for DestinationError {
 impl<'a> Form<'a> {
     /// Takes the prefix off.
     pub(super) fn of(text: &'a str) -> Result<Self, DestinationError> {
-        let forms: [(&str, fn(&'a str) -> Self); 5] = [
-            (QUEUE, Self::Queue),
-            (TOPIC, Self::Topic),
-            (TEMPORARY_QUEUE, Self::TemporaryQueue),
-            (TEMPORARY_TOPIC, Self::TemporaryTopic),
-            (EXISTING_QUEUE, Self::Existing),
-        ];
         if text.starts_with(EXCHANGE) {
             return Err(DestinationError::Exchange);
         }
-        let found = forms
-            .iter()
-            .find_map(|(prefix, form)| text.strip_prefix(prefix).map(form));
-        Ok(found.unwrap_or(Self::Bare(text)))
+        Ok(if let Some(name) = text.strip_prefix(QUEUE) {
+            Self::Queue(name)
+        } else if let Some(name) = text.strip_prefix(TOPIC) {
+            Self::Topic(name)
+        } else if let Some(name) = text.strip_prefix(TEMPORARY_QUEUE) {
+            Self::TemporaryQueue(name)
+        } else if let Some(name) = text.strip_prefix(TEMPORARY_TOPIC) {
+            Self::TemporaryTopic(name)
+        } else if let Some(name) = text.strip_prefix(EXISTING_QUEUE) {
+            Self::Existing(name)
+        } else {
+            Self::Bare(text)
+        })
     }
 
     /// With a type from a header; a prefix is stronger.

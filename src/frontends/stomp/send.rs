@@ -118,7 +118,7 @@ impl State {
         let (target, block) = match found {
             Ok(found) => found,
             Err(error) => {
-                let message = format!("malformed - destination: {error}").into();
+                let message = format!("malformed - {error} (destination)").into();
                 return self.refuse(message, receipt, turn).map(|()| Flow::Go);
             }
         };

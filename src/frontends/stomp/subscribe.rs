@@ -124,7 +124,7 @@ impl State {
         let (source, temporary) = match self.source(frame, turn) {
             Ok(found) => found,
             Err(error) => {
-                let message = format!("malformed - destination: {error}").into();
+                let message = format!("malformed - {error} (destination)").into();
                 return self.refuse(message, frame.receipt.as_deref(), turn);
             }
         };
