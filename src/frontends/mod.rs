@@ -13,6 +13,7 @@ pub mod canonical;
 pub mod mqtt;
 mod output;
 pub mod rest;
+pub mod stomp;
 pub mod websocket;
 
 use std::borrow::Cow;

@@ -4,5 +4,6 @@
 mod admin;
 mod config;
 mod process;
+mod stomp;
 mod support;
 mod tidy;
