@@ -16,7 +16,7 @@ use ternmq_core::effect::Answer;
 use ternmq_core::ids::ConsumerKey;
 
 use super::problem::{Problem, Slug};
-use super::stream::{Cursor, Events, Opening};
+use super::stream::{Cursor, Events, Opening, Settling};
 use super::{RestState, headers, lease, names};
 use crate::engine::Link;
 
@@ -28,8 +28,7 @@ const TOPIC_RESUME_MS: u64 = 60_000;
 
 /// The query of a stream, checked.
 struct Wish {
-    /// Settle when written, at most once.
-    auto: bool,
+    settling: Settling,
     envelope: bool,
     window: u32,
     cursor: Option<Cursor>,
@@ -88,8 +87,13 @@ fn wish(
     topic: bool,
 ) -> Result<Wish, Problem> {
     let most = state.options.limits.max_inflight;
+    let settling = if topic {
+        Settling::Sliding
+    } else {
+        Settling::Cursor
+    };
     let mut wish = Wish {
-        auto: topic,
+        settling,
         envelope: false,
         window: most,
         cursor: None,
@@ -98,8 +102,8 @@ fn wish(
     let mut last = headers::text(headers, "last-event-id")?.map(str::to_owned);
     for (name, value) in query {
         match (name.as_str(), value.as_str()) {
-            ("ack", "auto") => wish.auto = true,
-            ("ack", "resume") => wish.auto = false,
+            ("ack", "auto") => wish.settling = Settling::Written,
+            ("ack", "resume") => {}
             ("format", "envelope") => wish.envelope = true,
             ("format", "text") => wish.envelope = false,
             ("max_inflight", n) => {
@@ -174,7 +178,7 @@ async fn open(
     let opening = Opening {
         stream,
         gap,
-        auto: wish.auto,
+        settling: wish.settling,
         envelope: wish.envelope,
         window: wish.window,
         settled: wish.cursor.map_or(0, |cursor| cursor.tag),

@@ -55,7 +55,7 @@ pub(super) fn metadata(headers: &HeaderMap, now: Now) -> Result<Metadata, Proble
     };
     view.correlation_id =
         text(headers, "tmq-correlation-id")?.map(|id| Cow::Owned(id.as_bytes().to_vec()));
-    view.reply_to = text(headers, "tmq-reply-to")?.map(|reply| names::owned_reply(reply));
+    view.reply_to = text(headers, "tmq-reply-to")?.map(names::owned_reply);
     if let Some(json) = text(headers, "tmq-properties")? {
         let properties = serde_json::from_str(json)
             .ok()

@@ -90,12 +90,24 @@ impl Streams {
     }
 }
 
+/// When events are settled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Settling {
+    /// By the client's cursor.
+    Cursor,
+    /// When they are written: at most once.
+    Written,
+    /// When half a window of later ones is written: a topic stream never stalls, and what may have
+    /// been lost with a connection is sent again.
+    Sliding,
+}
+
 /// How a stream begins.
 pub(super) struct Opening {
     pub(super) stream: u128,
     /// The client came back to a stream that is gone.
     pub(super) gap: bool,
-    pub(super) auto: bool,
+    pub(super) settling: Settling,
     pub(super) envelope: bool,
     pub(super) window: u32,
     /// Everything up to here is settled.
@@ -160,8 +172,14 @@ impl Events {
         if tag > self.written {
             self.written = tag;
             commands.push(Command::Written { consumer, tag });
-            if self.opening.auto {
-                commands.push(self.settle(tag));
+            let kept = Tag::from(self.opening.window / 2);
+            let settled = match self.opening.settling {
+                Settling::Cursor => 0,
+                Settling::Written => tag,
+                Settling::Sliding => tag.saturating_sub(kept),
+            };
+            if settled > self.opening.settled {
+                commands.push(self.settle(settled));
             }
         }
         self.link.submit(&mut commands);
@@ -208,7 +226,8 @@ impl Events {
             self.handed = Some((newest, room));
         }
         let unsettled = self.newest.saturating_sub(self.opening.settled);
-        if !self.opening.auto && !self.stalled && unsettled >= self.opening.window.into() {
+        let stalls = self.opening.settling == Settling::Cursor && !self.stalled;
+        if stalls && unsettled >= self.opening.window.into() {
             self.stalled = true;
             self.text.push_str(STALLED);
         }
