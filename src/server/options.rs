@@ -117,6 +117,7 @@ pub(super) fn rest(config: &Config, engine: &Engine) -> Result<Router, ServerErr
         max_body_bytes: usize::try_from(body).unwrap_or(usize::MAX),
         max_name_bytes: config.limits.max_name_bytes as usize,
         block_timeout_ms: u64::from(config.limits.block_timeout_ms),
+        allowed_origins: config.security.allowed_origins.clone(),
     };
     let state = Arc::new(RestState::new(engine.clone(), options, key));
     Ok(rest::router(state))

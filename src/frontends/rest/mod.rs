@@ -5,6 +5,7 @@
 //! connection for a while, so that `Last-Event-ID` can resume it. Not yet, and refused: idempotency
 //! keys, selectors, delays.
 
+mod cors;
 mod envelope;
 mod events;
 mod headers;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use axum::Router;
+use axum::middleware;
 use axum::routing::{delete, get, post};
 
 use crate::config::Rest;
@@ -53,6 +55,8 @@ pub struct RestOptions {
     pub max_name_bytes: usize,
     /// How long a publish waits for memory.
     pub block_timeout_ms: u64,
+    /// Origins of web pages that may call, beside the server's own.
+    pub allowed_origins: Vec<String>,
 }
 
 impl RestState {
@@ -90,6 +94,10 @@ pub fn router(state: Arc<RestState>) -> Router {
         .route("/v1/leases/{t}/nack", post(lease::nack))
         .route("/v1/leases:settle", post(lease::settle))
         .route("/v1/{*rest}", axum::routing::any(unknown))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&state),
+            cors::answer,
+        ))
         .with_state(state)
 }
 
