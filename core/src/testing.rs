@@ -140,23 +140,6 @@ impl Shell {
         self.run(ConnectionId::BROKER, vec![Command::Tick])
     }
 
-    /// The answer to one command that has a token.
-    pub(crate) fn ask(&mut self, id: ConnectionId, command: Command) -> Answer {
-        self.asked(id, command).1
-    }
-
-    /// The position and the answer to one command that has a token.
-    pub(crate) fn asked(&mut self, id: ConnectionId, command: Command) -> (u64, Answer) {
-        let effects = self.run(id, vec![command]);
-        let mut answers = effects.into_iter().filter_map(|effect| match effect {
-            Effect::Answer { after, answer, .. } => Some((after, answer)),
-            _ => None,
-        });
-        let answer = answers.next().expect("an answer");
-        assert!(answers.next().is_none(), "one answer");
-        answer
-    }
-
     pub(crate) fn token(&mut self) -> Option<Token> {
         self.tokens += 1;
         Some(Token(self.tokens))
@@ -221,11 +204,6 @@ impl Shell {
         let requests = vec![request(pattern, qos, false)];
         let token = self.token();
         self.run(id, vec![Command::Bind { requests, token }])
-    }
-
-    pub(crate) fn receive(&mut self, id: ConnectionId, queue: &str, n: u32) -> Vec<Effect> {
-        let receive = self.receive_command(queue, n, 0, 30_000);
-        self.run(id, vec![receive])
     }
 
     pub(crate) fn receive_command(
@@ -497,32 +475,6 @@ pub(crate) fn delivered(effects: &[Effect]) -> Vec<(u64, &Delivery)> {
             Effect::Deliver {
                 after, delivery, ..
             } => Some((*after, delivery)),
-            _ => None,
-        })
-        .collect()
-}
-
-/// The leased messages of all answers.
-pub(crate) fn leased(effects: &[Effect]) -> Vec<&crate::effect::Leased> {
-    effects
-        .iter()
-        .filter_map(|effect| match effect {
-            Effect::Answer {
-                answer: Answer::Received(leased),
-                ..
-            } => Some(leased),
-            _ => None,
-        })
-        .flatten()
-        .collect()
-}
-
-/// The answers, in order.
-pub(crate) fn answers(effects: &[Effect]) -> Vec<&Answer> {
-    effects
-        .iter()
-        .filter_map(|effect| match effect {
-            Effect::Answer { answer, .. } => Some(answer),
             _ => None,
         })
         .collect()

@@ -2,4 +2,6 @@
 //! with that one change.
 
 mod model;
+mod order;
 mod random;
+mod settlement;

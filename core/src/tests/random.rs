@@ -1,6 +1,8 @@
 //! Random commands against the [model](super::model). `TERNMQ_MODEL_SEED` and
 //! `TERNMQ_MODEL_COMMANDS` choose the seed and the number; a failure prints the seed.
 
+#![expect(clippy::print_stdout, reason = "a failing seed is the bug report")]
+
 use std::num::NonZeroU32;
 
 use super::model::{DEAD, Lane, Lease, MAX_FAILURES, Message, Model, Queue, State};

@@ -118,8 +118,7 @@ impl State {
         let (target, block) = match found {
             Ok(found) => found,
             Err(error) => {
-                let message = format!("malformed - {error} (destination)").into();
-                return self.refuse(message, receipt, turn).map(|()| Flow::Go);
+                return self.refuse(error.words(), receipt, turn).map(|()| Flow::Go);
             }
         };
         let size = stored::size(&block, frame.body);
