@@ -1,5 +1,7 @@
 //! The open batch, held: reserving, appending, waiting. An append within its reservation cannot fail.
 
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
 use parking_lot::{Condvar, MutexGuard};
 
@@ -104,6 +106,9 @@ impl<'a> Batch<'a> {
     pub(crate) fn push(&mut self, entry: Entry, head: &[u8]) -> u64 {
         let appended = self.state.append(entry, head);
         self.wake.wanted |= appended.first && self.state.asleep;
+        self.journal
+            .tail
+            .store(self.state.tail(), Ordering::Relaxed);
         if appended.beyond {
             self.journal.poison_locked(&mut self.state);
         }

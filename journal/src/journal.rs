@@ -76,6 +76,8 @@ pub struct Journal {
     /// Of who waits for the watermark in a thread of their own.
     pub(crate) progress: Condvar,
     pub(crate) durable: AtomicU64,
+    /// The state's tail, for who does not hold the batch mutex.
+    pub(crate) tail: AtomicU64,
     pub(crate) wall_us: AtomicI64,
     pub(crate) writer: Mutex<Writer>,
     pub(crate) segments: Segments,
@@ -104,10 +106,13 @@ impl Journal {
         batch.close()
     }
 
-    /// `bytes` bytes of the record at `position` are not needed any more.
+    /// `bytes` bytes of the record at `position` are not needed any more. Called behind the append
+    /// of the record that says so: until that is durable, the segment is not freed.
     pub fn dead(&self, position: u64, bytes: u32) {
-        self.segments
-            .with(position, |segment| segment.remove_live(u64::from(bytes)));
+        let tail = self.tail.load(Ordering::Relaxed);
+        self.segments.with(position, |segment| {
+            segment.remove_live(u64::from(bytes), tail)
+        });
     }
 
     /// `bytes` bytes of the record at `position` are needed, more than was said at its append.

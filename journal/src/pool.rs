@@ -148,7 +148,7 @@ impl Journal {
         };
         let mut recycled = Vec::new();
         let mut freed = 0;
-        while let Some(segment) = self.segments.take_free(floor) {
+        while let Some(segment) = self.segments.take_free(floor, self.durable()) {
             freed += 1;
             let from = segment::path(&self.dir, segment.base);
             let pooled = self.state.lock().prepared.len() + recycled.len();

@@ -214,10 +214,10 @@ impl Recovery {
             .with(position, |segment| segment.add_live(u64::from(bytes)));
     }
 
-    /// `bytes` bytes of the record at `position` are not needed any more.
+    /// `bytes` bytes of the record at `position` are not needed, says the log.
     pub fn dead(&self, position: u64, bytes: u32) {
         self.segments
-            .with(position, |segment| segment.remove_live(u64::from(bytes)));
+            .with(position, |segment| segment.remove_live(u64::from(bytes), 0));
     }
 
     /// Begins a new segment behind the log and says FENCE in it; nothing that was recovered is ever
@@ -263,6 +263,7 @@ impl Recovery {
             filler_work: Condvar::new(),
             progress: Condvar::new(),
             durable: AtomicU64::new(end),
+            tail: AtomicU64::new(end),
             wall_us: AtomicI64::new(self.seed.wall_us),
             writer: Mutex::new(writer),
             segments: self.segments,

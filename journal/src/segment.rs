@@ -160,6 +160,8 @@ pub(crate) struct Segment {
     written: AtomicU64,
     /// Bytes of records that are still needed.
     live: AtomicU64,
+    /// End of the log when bytes here were last said to be dead: they are once that is durable.
+    dead_at: AtomicU64,
     state: AtomicU8,
 }
 
@@ -180,6 +182,7 @@ impl Segment {
             file: OnceLock::new(),
             written: AtomicU64::new(base + SEGMENT_HEADER),
             live: AtomicU64::new(0),
+            dead_at: AtomicU64::new(0),
             state: AtomicU8::new(STATE_OPEN),
         }
     }
@@ -238,13 +241,19 @@ impl Segment {
         self.live.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Never falls below zero: a count that is too low would free live data, one at zero is final.
-    pub(crate) fn remove_live(&self, bytes: u64) {
+    /// Bytes are dead as of `tail`. Never falls below zero.
+    pub(crate) fn remove_live(&self, bytes: u64, tail: u64) {
+        self.dead_at.fetch_max(tail, Ordering::Relaxed);
         let lower = |live: u64| Some(live.saturating_sub(bytes));
         // The closure always gives a value, so this cannot be refused.
         let _ = self
             .live
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, lower);
+            .fetch_update(Ordering::Release, Ordering::Relaxed, lower);
+    }
+
+    /// Whether nothing in it is needed, and no crash can change that.
+    pub(crate) fn is_dead(&self, durable: u64) -> bool {
+        self.live.load(Ordering::Acquire) == 0 && self.dead_at.load(Ordering::Relaxed) <= durable
     }
 }
 

@@ -63,13 +63,13 @@ impl Segments {
     }
 
     /// Takes out one segment that nothing needs: sealed, ending at or below `floor`, without live
-    /// bytes, and pinned by nobody. Who gets it is its only owner.
-    pub(crate) fn take_free(&self, floor: u64) -> Option<Arc<Segment>> {
+    /// bytes as far as the log is durable, and pinned by nobody. Who gets it is its only owner.
+    pub(crate) fn take_free(&self, floor: u64, durable: u64) -> Option<Arc<Segment>> {
         let mut by_base = self.by_base.write();
         let free = |segment: &&Arc<Segment>| {
             segment.is_sealed()
                 && segment.end() <= floor
-                && segment.live() == 0
+                && segment.is_dead(durable)
                 && Arc::strong_count(segment) == 1
         };
         let base = by_base

@@ -39,6 +39,19 @@ pub enum Protocols {
     Only(Vec<Protocol>),
 }
 
+impl Protocol {
+    /// As written in the configuration.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mqtt => "mqtt",
+            Self::Stomp => "stomp",
+            Self::Http => "http",
+            Self::WebSocket => "websocket",
+        }
+    }
+}
+
 impl Protocols {
     /// Whether a client may speak `protocol` here.
     #[must_use]

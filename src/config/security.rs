@@ -9,4 +9,8 @@ pub struct Security {
     /// Whether a listener may be bound beyond loopback although nobody is authenticated. Default
     /// false.
     pub allow_anonymous_remote: bool,
+    /// Origins of web pages, beside the server's own, that may open WebSockets, such as
+    /// `https://shop.example`; `*` is all. A client that names no origin is no browser and is not
+    /// asked. Default none.
+    pub allowed_origins: Vec<String>,
 }

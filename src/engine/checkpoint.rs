@@ -32,7 +32,7 @@ pub(crate) struct Checkpoints {
     /// Position of the log at which it is due.
     due_at: AtomicU64,
     /// Whether somebody has seen that.
-    due: Mutex<bool>,
+    pub(crate) due: Mutex<bool>,
     work: Condvar,
 }
 

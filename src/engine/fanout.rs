@@ -34,7 +34,7 @@ pub(crate) struct Fanout {
 pub(crate) struct Fanouts {
     queue: Mutex<Vec<Fanout>>,
     /// Holds the memory of the queue that was drained last.
-    drain: Mutex<Vec<Fanout>>,
+    pub(crate) drain: Mutex<Vec<Fanout>>,
 }
 
 impl Fanouts {
@@ -74,7 +74,6 @@ impl Shared {
         let Some(Fanout { targets, .. }) = group.first() else {
             return;
         };
-        let durable = self.journal.durable();
         let limit = self.options.subscription_bytes;
         let mut wakes = Wakes::default();
         let mut dropped = 0;
@@ -86,8 +85,8 @@ impl Shared {
                 outbox,
                 target.connection,
                 ConnectionId::BROKER,
-                durable,
-                |contents| {
+                &self.journal,
+                |contents, _| {
                     for fanout in group {
                         let outgoing = Outgoing::Fanout {
                             run: Arc::clone(&fanout.run),

@@ -11,7 +11,7 @@ use ternmq_core::command::{Close, Command};
 use ternmq_core::ids::ConnectionId;
 
 use super::admission::{self, Charge};
-use super::outbox::Released;
+use super::outbox::{Contents, Released};
 use super::{Shared, watch};
 
 /// A connection: a slot with an outbox. It is used by one task at a time. Dropping it without
@@ -80,16 +80,26 @@ impl Link {
     /// Moves out everything that may leave now, keeps the rest in order (laws L1, L2) and sees to
     /// it that the waker is called when more may (law L3). Adds to what is in `into`.
     pub fn take(&self, into: &mut Released) {
+        self.unstash(into);
+        self.collect(|contents, durable| contents.take(into, durable));
+    }
+
+    /// As [`Link::take`], but leaves the deliveries where they are bounded (laws L22, L23): for a
+    /// connection whose output is full. It must call [`Link::take`] once that has drained.
+    pub fn take_answers(&self, into: &mut Released) {
+        self.unstash(into);
+        self.collect(|contents, durable| contents.take_answers(into, durable));
+    }
+
+    fn collect(&self, mut look: impl FnMut(&mut Contents, u64) -> Option<u64>) {
         let Some(outbox) = self.shared.slots.outbox(self.id.slot) else {
             return;
         };
-        self.unstash(into);
-        watch::collect(
-            &*self.shared.journal,
-            self.id.slot,
-            &outbox.pending,
-            |durable| outbox.contents.lock().take(into, durable),
-        );
+        let journal = &*self.shared.journal;
+        watch::collect(journal, self.id.slot, &outbox.pending, || {
+            let mut contents = outbox.contents.lock();
+            look(&mut contents, journal.durable())
+        });
     }
 
     fn unstash(&self, into: &mut Released) {
@@ -127,19 +137,5 @@ impl Link {
 impl Drop for Link {
     fn drop(&mut self) {
         self.close(Close::default());
-    }
-}
-
-impl Shared {
-    /// Takes the slot back; the core has seen the Close.
-    fn disconnect(&self, id: ConnectionId) {
-        let Some(outbox) = self.slots.outbox(id.slot) else {
-            return;
-        };
-        let contents = outbox.close(id.generation);
-        if contents.is_some_and(|contents| contents.queued_for_budget) {
-            self.budget.withdraw(id);
-        }
-        self.slots.give_back(id.slot);
     }
 }

@@ -30,6 +30,7 @@ pub use link::Link;
 pub use outbox::{Outgoing, Released};
 pub use stats::Stats;
 pub use ternmq_journal::Seed;
+pub use ternmq_journal::vfs::RealVfs;
 
 use admission::Budget;
 use checkpoint::Checkpoints;
@@ -61,6 +62,8 @@ mod room;
 mod slots;
 mod stats;
 mod submit;
+#[cfg(test)]
+mod tests;
 mod timed;
 mod watch;
 

@@ -321,9 +321,17 @@ impl Contents {
         (first != UNKNOWN).then_some(first)
     }
 
-    /// Moves out what may leave; returns for what the owner must be listed.
-    pub(crate) fn take(&mut self, into: &mut Released, durable: u64) -> Option<u64> {
+    /// Moves out flags and answers alone; returns for what the owner must be listed. Deliveries
+    /// stay where they are bounded (laws L22, L23).
+    pub(crate) fn take_answers(&mut self, into: &mut Released, durable: u64) -> Option<u64> {
         self.take_flags(into);
+        self.pop_answers(into, durable);
+        let first_held = self.answers.front().map(|answer| answer.after);
+        let first_held = first_held.filter(|after| *after != UNKNOWN);
+        self.listing.extend(first_held, durable)
+    }
+
+    fn pop_answers(&mut self, into: &mut Released, durable: u64) {
         while self.answers.front().is_some_and(|a| a.after <= durable) {
             if let Some(HeldAnswer {
                 token,
@@ -334,6 +342,12 @@ impl Contents {
                 into.answers.push_back((token, answer));
             }
         }
+    }
+
+    /// Moves out what may leave; returns for what the owner must be listed.
+    pub(crate) fn take(&mut self, into: &mut Released, durable: u64) -> Option<u64> {
+        self.take_flags(into);
+        self.pop_answers(into, durable);
         if into.deliveries.is_empty() {
             std::mem::swap(&mut into.deliveries, &mut self.ready);
         } else {

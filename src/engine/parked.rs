@@ -60,7 +60,7 @@ impl Parked {
         Some((front.id, &front.command, front.since_ms))
     }
 
-    pub(crate) fn pop(&mut self) -> Option<(ConnectionId, Command)> {
+    pub(crate) fn pop(&mut self) -> Option<Command> {
         let ParkedCommand { id, command, .. } = self.queue.pop_front()?;
         if let Some(count) = self.counts.get_mut(&id) {
             *count -= 1;
@@ -68,7 +68,7 @@ impl Parked {
                 self.counts.remove(&id);
             }
         }
-        Some((id, command))
+        Some(command)
     }
 }
 

@@ -15,16 +15,12 @@ use ternmq_journal::Journal;
 
 use super::Shared;
 use super::outbox::{Contents, Outbox};
-use super::watch::{Notice, Watermark};
+use super::watch::{Notice, Waitlist};
 
 /// The slot under which the engine itself waits for a prepared segment.
 pub(crate) const ROOM_WAITER: u32 = ConnectionId::BROKER.slot;
 
-impl Watermark for Journal {
-    fn durable(&self) -> u64 {
-        self.durable()
-    }
-
+impl Waitlist for Journal {
     fn list(&self, after: u64, slot: u32) -> bool {
         self.batch().wait(after, slot)
     }
@@ -68,21 +64,23 @@ pub(crate) struct Wakes {
 
 impl Wakes {
     /// Puts something into the outbox of a connection, under its lock, and notes what that asks
-    /// for. A stale connection gets nothing. `own` is the connection whose call this is: it looks
+    /// for. `fill` gets the watermark. A stale connection gets nothing. `own` is the connection whose call this is: it looks
     /// by itself.
     pub(crate) fn push(
         &mut self,
         outbox: &Outbox,
         id: ConnectionId,
         own: ConnectionId,
-        durable: u64,
-        fill: impl FnOnce(&mut Contents),
+        journal: &Journal,
+        fill: impl FnOnce(&mut Contents, u64),
     ) {
         let mut contents = outbox.contents.lock();
         if !contents.is_open(id.generation) {
             return;
         }
-        fill(&mut contents);
+        // Read under the lock, see `watch`.
+        let durable = journal.durable();
+        fill(&mut contents, durable);
         if id == own {
             return;
         }

@@ -11,7 +11,7 @@ use ternmq_journal::{Batch, Refused};
 
 use super::parked::{body_bytes, token, wants_log};
 use super::release::ROOM_WAITER;
-use super::submit::Aftermath;
+use super::submit::{Aftermath, Call};
 use super::{Shared, State};
 
 /// Records of one call beyond one per command: one per unit of work (law L21).
@@ -20,63 +20,54 @@ const RECORDS_EXTRA: usize = 4_096;
 const RETRY_MS: u64 = 100;
 
 impl Shared {
-    /// Reserves room for what the commands may append. Publishes that cannot have it are refused
-    /// or parked, and taken out of `commands`. `false`: nothing can be decided now.
+    /// Reserves room for what the commands of a call may append. Publishes that cannot have it are
+    /// refused or parked, and taken out of the call. `false`: nothing can be decided now.
     pub(crate) fn make_room(
         &self,
         state: &mut State,
         batch: &mut Batch<'_>,
-        now: Now,
-        id: ConnectionId,
-        commands: &mut Vec<Command>,
+        call: &mut Call<'_>,
     ) -> bool {
-        if state.parked.holds(id) {
-            self.park(state, now, id, commands, |command| {
-                matches!(command, Command::Publish(_))
+        if state.parked.holds(call.id) {
+            // Its publishes stay in order, and its end comes after them.
+            self.park(state, call, |command| {
+                matches!(command, Command::Publish(_) | Command::Close(_))
             });
         }
-        let refused = match reserve(batch, commands) {
+        let refused = match reserve(batch, call.commands) {
             Ok(()) => return true,
             Err(refused) => refused,
         };
         match refused {
-            Refused::TooLarge => self.refuse(id, commands, Refusal::TooLarge, wants_log),
-            Refused::NoRoom => {
-                batch.wait_room(ROOM_WAITER);
-                self.park(state, now, id, commands, wants_log);
-            }
+            Refused::TooLarge => self.refuse(call, Refusal::TooLarge, wants_log),
+            Refused::NoRoom => self.park(state, call, |command| {
+                wants_log(command) || matches!(command, Command::Close(_))
+            }),
             Refused::Poisoned | Refused::Closed => {
-                self.refuse(id, commands, Refusal::Unavailable, |_| true);
+                self.refuse(call, Refusal::Unavailable, |_| true);
                 return false;
             }
         }
-        if reserve(batch, commands).is_ok() {
-            return true;
+        let settlements = reserve(batch, call.commands);
+        if settlements.is_err() {
+            // Not even these have room: they wait as well, and are never refused.
+            self.park(state, call, |command| !matches!(command, Command::Tick));
         }
-        // Not even settlements: they wait as well, and are never refused.
-        batch.wait_room(ROOM_WAITER);
-        self.park(state, now, id, commands, |command| {
-            !matches!(command, Command::Tick)
-        });
-        false
+        if !state.parked.is_empty() {
+            batch.wait_room(ROOM_WAITER);
+        }
+        settlements.is_ok()
     }
 
-    /// Moves the commands chosen to the parked ones. All answers of the batch keep their order.
-    fn park(
-        &self,
-        state: &mut State,
-        now: Now,
-        id: ConnectionId,
-        commands: &mut Vec<Command>,
-        choose: impl Fn(&Command) -> bool,
-    ) {
-        if !commands.iter().any(&choose) {
+    /// Moves the commands chosen to the parked ones. All answers of the call keep their order.
+    fn park(&self, state: &mut State, call: &mut Call<'_>, choose: impl Fn(&Command) -> bool) {
+        if !call.commands.iter().any(&choose) {
             return;
         }
-        self.await_answers(id, commands);
-        for command in commands.extract_if(.., |command| choose(command)) {
-            let publish = matches!(command, Command::Publish(_));
-            if publish && state.parked.is_full() {
+        self.await_answers(call);
+        let Call { now, id, .. } = *call;
+        for command in call.commands.extract_if(.., |command| choose(command)) {
+            if matches!(command, Command::Publish(_)) && state.parked.is_full() {
                 self.answer(id, &command, Refusal::DiskFull);
             } else {
                 state.parked.push(id, command, now.mono_ms);
@@ -91,92 +82,110 @@ impl Shared {
             let mut aftermath = Aftermath::default();
             let mut state = self.state.lock();
             let now = self.clock.now();
-            let mut commands = Vec::new();
-            let again = self.retry_oldest(&mut state, now, &mut commands, &mut aftermath);
-            if again {
-                MutexGuard::unlock_fair(state);
-            } else {
-                if !state.parked.is_empty() {
-                    self.deadlines.set_leftover(now.mono_ms + RETRY_MS);
-                }
-                drop(state);
-            }
+            let done = self.retry_oldest(&mut state, now, &mut aftermath);
+            let left = !state.parked.is_empty();
+            MutexGuard::unlock_fair(state);
+            let room = aftermath.purged_room();
             if aftermath.more {
                 self.deadlines.set_leftover(now.mono_ms);
             }
             self.finish(aftermath);
-            if !again {
+            let Some(id) = done else {
+                if left {
+                    self.deadlines.set_leftover(now.mono_ms + RETRY_MS);
+                }
                 return;
+            };
+            if room > 0 {
+                self.submit(id, &mut vec![Command::Room(room)]);
             }
         }
     }
 
-    /// Decides or refuses the oldest parked command; `false` if it must wait on.
+    /// Decides or refuses the oldest parked command; says whose it was. `None`: it must wait on.
     fn retry_oldest(
         &self,
         state: &mut State,
         now: Now,
-        commands: &mut Vec<Command>,
         aftermath: &mut Aftermath,
-    ) -> bool {
-        let Some((id, command, since_ms)) = state.parked.front() else {
-            return false;
-        };
-        let cancelled = match command {
-            Command::Cancel { consumer, .. } => Some(*consumer),
-            _ => None,
-        };
+    ) -> Option<ConnectionId> {
+        let (id, command, since_ms) = state.parked.front()?;
         let late = now.mono_ms.saturating_sub(since_ms) >= self.options.block_timeout_ms;
         let publish = matches!(command, Command::Publish(_));
+        let close = matches!(command, Command::Close(_));
         let mut batch = self.journal.batch();
         if reserve(&mut batch, std::slice::from_ref(command)).is_ok() {
-            commands.extend(state.parked.pop().map(|(_, command)| command));
-            self.handle(state, batch, now, id, commands);
-            self.hand_out(state, id, cancelled, aftermath);
-            return true;
-        }
-        if late && publish {
-            drop(batch);
-            if let Some((id, command)) = state.parked.pop() {
-                self.answer(id, &command, Refusal::DiskFull);
-                if let Some(outbox) = self.slots.outbox(id.slot) {
-                    let durable = self.journal.durable();
-                    let none = ConnectionId::BROKER;
-                    aftermath.wakes.push(outbox, id, none, durable, |_| {});
-                }
+            let mut commands: Vec<Command> = state.parked.pop().into_iter().collect();
+            let mut call = Call::new(now, id, &mut commands);
+            call.own = false;
+            self.handle(state, batch, &mut call, aftermath);
+            if close && self.is_closed(id) {
+                self.slots.give_back(id.slot);
             }
-            return true;
+            return Some(id);
         }
-        batch.wait_room(ROOM_WAITER);
-        false
+        if !(late && publish) {
+            batch.wait_room(ROOM_WAITER);
+            return None;
+        }
+        drop(batch);
+        let command = state.parked.pop()?;
+        self.answer(id, &command, Refusal::DiskFull);
+        if let Some(outbox) = self.slots.outbox(id.slot) {
+            let nobody = ConnectionId::BROKER;
+            let wakes = &mut aftermath.wakes;
+            wakes.push(outbox, id, nobody, &self.journal, |_, _| {});
+        }
+        Some(id)
     }
 
-    /// Takes the commands chosen out and refuses them.
-    fn refuse(
-        &self,
-        id: ConnectionId,
-        commands: &mut Vec<Command>,
-        refusal: Refusal,
-        choose: impl Fn(&Command) -> bool,
-    ) {
-        self.await_answers(id, commands);
-        for command in commands.extract_if(.., |command| choose(command)) {
-            self.answer(id, &command, refusal);
+    /// Takes the commands chosen out of a call and refuses them.
+    fn refuse(&self, call: &mut Call<'_>, refusal: Refusal, choose: impl Fn(&Command) -> bool) {
+        self.await_answers(call);
+        for command in call.commands.extract_if(.., |command| choose(command)) {
+            self.answer(call.id, &command, refusal);
         }
     }
 
-    /// Keeps the places of all answers of a batch, as some will come before earlier ones.
-    fn await_answers(&self, id: ConnectionId, commands: &[Command]) {
-        let Some(outbox) = self.slots.outbox(id.slot) else {
+    /// Keeps the places of all answers of a call, as some will come before earlier ones.
+    fn await_answers(&self, call: &mut Call<'_>) {
+        if std::mem::replace(&mut call.answers_awaited, true) {
+            return;
+        }
+        let Some(outbox) = self.slots.outbox(call.id.slot) else {
             return;
         };
         let mut contents = outbox.contents.lock();
-        if contents.is_open(id.generation) {
+        if contents.is_open(call.id.generation) {
+            // A receive may wait for long, and confirms nothing.
             let waits = |command: &&Command| !matches!(command, Command::Receive(_));
-            for token in commands.iter().filter(waits).filter_map(token) {
+            for token in call.commands.iter().filter(waits).filter_map(token) {
                 contents.await_answer(token);
             }
         }
+    }
+
+    /// Takes the slot of a connection back; the core has seen its Close, or will see it when
+    /// parked commands are done.
+    pub(crate) fn disconnect(&self, id: ConnectionId) {
+        let Some(outbox) = self.slots.outbox(id.slot) else {
+            return;
+        };
+        let state = self.state.lock();
+        let contents = outbox.close(id.generation);
+        let parked = state.parked.holds(id);
+        drop(state);
+        if contents.is_some_and(|contents| contents.queued_for_budget) {
+            self.budget.withdraw(id);
+        }
+        if !parked {
+            self.slots.give_back(id.slot);
+        }
+    }
+
+    fn is_closed(&self, id: ConnectionId) -> bool {
+        let outbox = self.slots.outbox(id.slot);
+        outbox.is_some_and(|outbox| !outbox.contents.lock().is_open(id.generation))
     }
 
     /// Answers a command that the core does not see.

@@ -3,18 +3,21 @@
 //! Under the engine's lock there is no I/O, no wake-up, no copy of a body and no free of one. Lock
 //! order: engine, open batch, outbox.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use parking_lot::MutexGuard;
 
 use ternmq_core::command::Command;
-use ternmq_core::effect::{Answer, Effect, EndReason};
-use ternmq_core::ids::{ConnectionId, ConsumerKey, Now};
+use ternmq_core::effect::{Answer, Delivery, Effect, EndReason};
+use ternmq_core::ids::{ConnectionId, Now};
+use ternmq_core::message::Run;
 use ternmq_core::record::RecordSink;
 use ternmq_journal::Batch;
 
 use super::fanout::Fanout;
+use super::outbox::Contents;
 use super::parked::{body_bytes, wants_log};
 use super::release::Wakes;
 use super::stats::nanos_since;
@@ -50,6 +53,29 @@ impl Drop for AbortOnUnwind {
     }
 }
 
+/// Commands of one connection, to be decided in one hold of the lock.
+pub(crate) struct Call<'a> {
+    pub(crate) now: Now,
+    pub(crate) id: ConnectionId,
+    pub(crate) commands: &'a mut Vec<Command>,
+    /// The connection makes the call itself, and looks into its outbox afterwards.
+    pub(crate) own: bool,
+    /// The places of its answers in the confirm stream are kept already.
+    pub(crate) answers_awaited: bool,
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn new(now: Now, id: ConnectionId, commands: &'a mut Vec<Command>) -> Self {
+        Self {
+            now,
+            id,
+            commands,
+            own: true,
+            answers_awaited: false,
+        }
+    }
+}
+
 /// What one hold of the lock leaves to do after it.
 #[derive(Default)]
 pub(crate) struct Aftermath {
@@ -57,9 +83,16 @@ pub(crate) struct Aftermath {
     /// Answers to the broker's own commands.
     answers: Vec<Answer>,
     /// Dropped outside the lock.
-    garbage: Vec<std::sync::Arc<ternmq_core::message::Run>>,
-    purged: Vec<ternmq_core::effect::Delivery>,
+    garbage: Vec<Arc<Run>>,
+    purged: Vec<Delivery>,
     pub(crate) more: bool,
+}
+
+impl Aftermath {
+    /// Room of deliveries that were taken back out of an outbox (law L22).
+    pub(crate) fn purged_room(&self) -> u32 {
+        self.purged.iter().map(Delivery::room).sum()
+    }
 }
 
 impl Shared {
@@ -95,32 +128,45 @@ impl Shared {
         commands: &mut Vec<Command>,
         answers: &mut Vec<Answer>,
     ) {
-        let mut id = id;
+        let mut aftermath = self.hold(id, commands);
+        let room = aftermath.purged_room();
+        if room > 0 {
+            answers.append(&mut aftermath.answers);
+            self.finish(aftermath);
+            commands.push(Command::Room(room));
+            aftermath = self.hold(id, commands);
+        }
         for _ in 0..ROUNDS_MAX {
-            let asked = Instant::now();
-            let mut state = self.state.lock();
-            self.counters.lock_wait.add(nanos_since(asked));
-            let held = Instant::now();
-            let mut aftermath = Aftermath::default();
-            let now = self.clock.now();
-            self.decide(&mut state, now, id, commands, &mut aftermath);
-            self.counters.lock_hold.add(nanos_since(held));
-            if aftermath.more {
-                MutexGuard::unlock_fair(state);
-            } else {
-                drop(state);
-            }
-            commands.clear();
             let more = aftermath.more;
             answers.append(&mut aftermath.answers);
             self.finish(aftermath);
             if !more {
                 return;
             }
-            id = ConnectionId::BROKER;
+            aftermath = self.hold(ConnectionId::BROKER, commands);
         }
+        self.finish(aftermath);
         // Somebody else's turn.
         self.deadlines.set_leftover(self.clock.now().mono_ms);
+    }
+
+    /// One hold of the engine's lock; leaves `commands` empty.
+    fn hold(&self, id: ConnectionId, commands: &mut Vec<Command>) -> Aftermath {
+        let asked = Instant::now();
+        let mut state = self.state.lock();
+        self.counters.lock_wait.add(nanos_since(asked));
+        let held = Instant::now();
+        let mut aftermath = Aftermath::default();
+        let mut call = Call::new(self.clock.now(), id, commands);
+        self.decide(&mut state, &mut call, &mut aftermath);
+        self.counters.lock_hold.add(nanos_since(held));
+        if aftermath.more {
+            MutexGuard::unlock_fair(state);
+        } else {
+            drop(state);
+        }
+        commands.clear();
+        aftermath
     }
 
     /// The part outside the lock.
@@ -137,41 +183,31 @@ impl Shared {
     }
 
     /// Makes room, lets the core decide and hands out its effects.
-    fn decide(
-        &self,
-        state: &mut State,
-        now: Now,
-        id: ConnectionId,
-        commands: &mut Vec<Command>,
-        aftermath: &mut Aftermath,
-    ) {
-        let cancelled = match commands.last() {
-            Some(Command::Cancel { consumer, .. }) => Some(*consumer),
-            _ => None,
-        };
+    fn decide(&self, state: &mut State, call: &mut Call<'_>, aftermath: &mut Aftermath) {
         let mut batch = self.journal.batch();
-        if !self.make_room(state, &mut batch, now, id, commands) {
-            return;
+        if self.make_room(state, &mut batch, call) {
+            self.handle(state, batch, call, aftermath);
         }
-        self.handle(state, batch, now, id, commands);
-        self.hand_out(state, id, cancelled, aftermath);
     }
 
-    /// Lets the core decide; the room has been reserved.
+    /// Lets the core decide, its room being reserved, and hands out what it has put into
+    /// `state.out`.
     pub(crate) fn handle(
         &self,
         state: &mut State,
         mut batch: Batch<'_>,
-        now: Now,
-        id: ConnectionId,
-        commands: &mut Vec<Command>,
+        call: &mut Call<'_>,
+        aftermath: &mut Aftermath,
     ) {
-        let publishes = commands.iter().any(wants_log);
+        let cancelled = match call.commands.last() {
+            Some(Command::Cancel { consumer, .. }) => Some(*consumer),
+            _ => None,
+        };
+        let publishes = call.commands.iter().any(wants_log);
         let before = batch.tail();
+        let State { broker, out, .. } = state;
         let guard = AbortOnUnwind;
-        state
-            .broker
-            .handle(now, id, commands, &mut Sink(&mut batch), &mut state.out);
+        broker.handle(call.now, call.id, call.commands, &mut Sink(&mut batch), out);
         std::mem::forget(guard);
         let tail = batch.tail();
         drop(batch);
@@ -179,16 +215,6 @@ impl Shared {
             self.counters.appended(tail, Instant::now());
         }
         self.checkpoints.appended(tail);
-    }
-
-    /// Hands out what the core has put into `state.out`.
-    pub(crate) fn hand_out(
-        &self,
-        state: &mut State,
-        id: ConnectionId,
-        cancelled: Option<ConsumerKey>,
-        aftermath: &mut Aftermath,
-    ) {
         for (name, bytes) in state.out.dead.drain(..) {
             let position = state.places.remove_live(name, bytes);
             self.journal.dead(position, bytes);
@@ -196,12 +222,17 @@ impl Shared {
         self.deadlines.set_core(state.out.next_deadline_ms);
         aftermath.more |= std::mem::take(&mut state.out.more);
         aftermath.garbage.append(&mut state.out.garbage);
-        self.push_effects(state, id, aftermath);
+        let own = if call.own {
+            call.id
+        } else {
+            ConnectionId::BROKER
+        };
+        self.push_effects(state, own, aftermath);
         if let Some(consumer) = cancelled
-            && let Some(outbox) = self.slots.outbox(id.slot)
+            && let Some(outbox) = self.slots.outbox(call.id.slot)
         {
             let mut contents = outbox.contents.lock();
-            if contents.is_open(id.generation) {
+            if contents.is_open(call.id.generation) {
                 contents.purge(consumer, &mut aftermath.purged);
             }
         }
@@ -227,7 +258,6 @@ impl Shared {
         if !order.is_sorted() {
             order.sort_unstable();
         }
-        let durable = self.journal.durable();
         for group in order.chunk_by(|a, b| a.0 == b.0) {
             let Some((id, _)) = group.first() else {
                 continue;
@@ -235,13 +265,15 @@ impl Shared {
             let Some(outbox) = self.slots.outbox(id.slot) else {
                 continue;
             };
-            aftermath.wakes.push(outbox, *id, own, durable, |contents| {
-                for (_, index) in group {
-                    if let Some(effect) = out.effects.get_mut(*index) {
-                        push_effect(contents, take_effect(effect), durable);
+            aftermath
+                .wakes
+                .push(outbox, *id, own, &self.journal, |contents, durable| {
+                    for (_, index) in group {
+                        if let Some(effect) = out.effects.get_mut(*index) {
+                            push_effect(contents, take_effect(effect), durable);
+                        }
                     }
-                }
-            });
+                });
         }
         out.effects.clear();
         self.fanouts.push(&mut fanouts);
@@ -302,7 +334,7 @@ fn take_effect(effect: &mut Effect) -> Effect {
     std::mem::replace(effect, taken)
 }
 
-fn push_effect(contents: &mut super::outbox::Contents, effect: Effect, durable: u64) {
+fn push_effect(contents: &mut Contents, effect: Effect, durable: u64) {
     match effect {
         Effect::Answer {
             after,

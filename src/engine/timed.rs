@@ -40,6 +40,12 @@ impl Syncs {
         }
     }
 
+    /// Whether a sync runs.
+    #[cfg(test)]
+    pub(crate) fn is_running(&self) -> bool {
+        self.running_since.load(Ordering::Relaxed) != 0
+    }
+
     fn measure<T>(&self, sync: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         let since = self.now_ms() + 1;
         let oldest =

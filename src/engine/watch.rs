@@ -3,8 +3,10 @@
 //! Two promises make it up. [`Pending`] is the wake-up that somebody has already given: who raises
 //! it wakes, the owner lowers it *before* it looks. [`Listing`] is the wake-up that the journal has
 //! been asked for: the slot is listed with the batch that a held effect waits for. Both are changed
-//! under the lock of the outbox; the listing itself happens after that lock is released, as the
-//! batch mutex comes before it in the lock order. This file is compiled by the loom test as it is.
+//! under the lock of the outbox, with a watermark that was read under it: an older one would take a
+//! listing for outstanding that has been used up. The listing itself happens after that lock is
+//! released, as the batch mutex comes before it in the lock order. This file is compiled by the
+//! loom test as it is.
 
 #[cfg(loom)]
 use loom::sync::atomic::{AtomicBool, Ordering};
@@ -12,9 +14,7 @@ use loom::sync::atomic::{AtomicBool, Ordering};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What is asked of the journal; the loom test has its own.
-pub(crate) trait Watermark {
-    /// Everything below is durable; takes batch ends only.
-    fn durable(&self) -> u64;
+pub(crate) trait Waitlist {
     /// Lists `slot` with the batch that holds `after`; `false` if that is durable already.
     fn list(&self, after: u64, slot: u32) -> bool;
 }
@@ -47,7 +47,8 @@ pub(crate) struct Listing(u64);
 impl Listing {
     /// The position to list the owner for, if a held effect waits for `first_held` and no listing
     /// that is still outstanding covers it. The caller must then list it, or wake the owner if
-    /// that comes too late.
+    /// that comes too late. `durable` must have been read under the lock of the outbox: as long as
+    /// it is below the listing, the wake-up is still to come and will find what is there now.
     pub(crate) fn extend(&mut self, first_held: Option<u64>, durable: u64) -> Option<u64> {
         let after = first_held?;
         let outstanding = self.0 > durable && self.0 <= after;
@@ -96,16 +97,16 @@ pub(crate) fn notice(
     }
 }
 
-/// The owner's side: `look` moves out what the given watermark allows and says, by
-/// [`Listing::extend`], for what the owner must be listed. Returns when it may park.
+/// The owner's side: `look` moves out, under the lock of the outbox, what the watermark allows and
+/// says, by [`Listing::extend`], for what the owner must be listed. Returns when it may park.
 pub(crate) fn collect(
-    log: &impl Watermark,
+    log: &impl Waitlist,
     slot: u32,
     pending: &Pending,
-    mut look: impl FnMut(u64) -> Option<u64>,
+    mut look: impl FnMut() -> Option<u64>,
 ) {
     pending.lower();
-    while let Some(after) = look(log.durable()) {
+    while let Some(after) = look() {
         if log.list(after, slot) {
             return;
         }

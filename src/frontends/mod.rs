@@ -10,6 +10,7 @@
 //! REST is no byte protocol and does not come through here: its handlers use a link of their own.
 
 mod output;
+pub mod websocket;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -51,7 +52,8 @@ pub trait Frontend: Send {
         0
     }
 
-    /// Encodes the answer to a command with a token. May push further commands.
+    /// Encodes the answer to a command with a token. May push further commands. The token
+    /// `u64::MAX` is the connection loop's own.
     ///
     /// # Errors
     /// The connection ends; this is how an ordered goodbye ends, too.
@@ -63,7 +65,8 @@ pub trait Frontend: Send {
     ) -> Result<(), Ended>;
 
     /// Encodes messages for the client and marks their ends with [`Output::mark`] if anything
-    /// hangs on their being written (law L10).
+    /// hangs on their being written (law L10). Of a consumer that it has cancelled or been told the
+    /// end of, it encodes nothing but still gives the room back (law L22).
     fn handle_delivery(&mut self, outgoing: &Outgoing, turn: &mut Turn<'_>);
 
     /// A consumer was closed by the broker because its queue is gone.

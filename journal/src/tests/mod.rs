@@ -9,6 +9,8 @@ use crate::vfs::SimDisk;
 use crate::{Error, Journal, Options, Record, Recovery, Seed, Step};
 
 mod basics;
+mod crash;
+mod world;
 
 /// Where the tests' log is on the simulated disk.
 fn dir() -> PathBuf {

@@ -1,0 +1,598 @@
+//! The connection loop of every byte protocol: one task per connection, one `poll` function.
+//!
+//! It moves bytes between a [`Transport`] and a [`Frontend`], and commands and effects between the
+//! front-end and its [`Link`]. Only this task ever writes its socket. Each poll looks at what has
+//! been released, then at input, then writes once; nothing else can wake it than the socket and the
+//! one waker in its outbox (design 2.8). An idle connection owns no buffer: input and output live
+//! in the worker thread, and only an unfinished frame and what the socket did not take stay here.
+//!
+//! Not here: protocols, and what bytes mean.
+
+mod counters;
+#[cfg(test)]
+mod tests;
+mod transport;
+mod worker;
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use ternmq_core::command::{Close, Command};
+use ternmq_core::effect::EndReason;
+use ternmq_core::ids::{Now, Token};
+use tokio::time::Sleep;
+
+use crate::engine::{Engine, Link, Outgoing};
+use crate::frontends::{End, Ended, Frontend, Output, Parting, Turn};
+
+pub use counters::{Counters, Reason};
+pub use transport::Transport;
+
+use worker::{OUTPUT_BYTES, Worker};
+
+/// Waiting times of a connection, in milliseconds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ConnectionOptions {
+    /// Until the client has said who it is (`limits.connect_timeout_ms`).
+    pub connect_timeout_ms: u64,
+    /// Until a parked publish is refused (`limits.block_timeout_ms`, law L20).
+    pub block_timeout_ms: u64,
+    /// Until a write without progress ends the connection (`limits.write_stall_ms`, law L22).
+    pub write_stall_ms: u64,
+}
+
+/// What all connections of a server share.
+pub struct Environment {
+    /// Where commands go.
+    pub engine: Engine,
+    /// Waiting times.
+    pub options: ConnectionOptions,
+    /// What has happened.
+    pub counters: Counters,
+}
+
+/// One connection: a future that is done when its socket may be dropped.
+pub struct Connection<T> {
+    transport: T,
+    frontend: Box<dyn Frontend>,
+    link: Link,
+    environment: Arc<Environment>,
+    /// An unfinished frame.
+    rest: Vec<u8>,
+    /// Output that the socket did not take.
+    output: Option<Box<Output>>,
+    /// Deliveries that found the output full.
+    deliveries: VecDeque<Outgoing>,
+    phase: Phase,
+    /// The server stops: nothing is read any more, answers are awaited.
+    stopping: bool,
+    deadlines: Deadlines,
+}
+
+/// Where a connection is in its life.
+enum Phase {
+    /// Not polled yet.
+    New,
+    /// The front-end and its client converse.
+    Open,
+    /// The last words are leaving.
+    Flushing { parting: Parting, heard: Heard },
+    /// Written and shut down; what the client still sends is thrown away, since closing a socket
+    /// with unread input would reset it and eat the last words (STOMP 1.2, "Connection Lingering").
+    /// The link is closed and its deadline with it, hence a timer.
+    Draining { shut: bool, until: Pin<Box<Sleep>> },
+}
+
+/// What is known of the client's half.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    /// It may still send.
+    Open,
+    /// It has closed, or the connection is broken.
+    Closed,
+}
+
+/// Absolute times on the mono clock, in milliseconds.
+#[derive(Default)]
+struct Deadlines {
+    /// What the link was told last; earlier than all others, or they would be late.
+    armed: Option<u64>,
+    connect: u64,
+    parked: Option<u64>,
+    stalled: Option<u64>,
+    flush: u64,
+}
+
+/// Why a conversation is over.
+enum Finish {
+    Client(Ended),
+    Server(End),
+    /// The client closed its half without goodbye.
+    Closed,
+    Broken(io::Error),
+    Stalled,
+}
+
+impl<T: Transport> Connection<T> {
+    /// A connection whose client has already sent `first`, not more than one read.
+    pub fn new(
+        environment: Arc<Environment>,
+        transport: T,
+        frontend: Box<dyn Frontend>,
+        link: Link,
+        first: Vec<u8>,
+    ) -> Self {
+        Self {
+            transport,
+            frontend,
+            link,
+            environment,
+            rest: first,
+            output: None,
+            deliveries: VecDeque::new(),
+            phase: Phase::New,
+            stopping: false,
+            deadlines: Deadlines::default(),
+        }
+    }
+
+    fn step(&mut self, context: &mut Context<'_>, worker: &mut Worker) -> Poll<()> {
+        let now = self.environment.engine.now();
+        if matches!(self.phase, Phase::New) {
+            self.link.set_waker(context.waker());
+            let wait = self.environment.options.connect_timeout_ms;
+            self.deadlines.connect = now.mono_ms.saturating_add(wait);
+            self.phase = Phase::Open;
+            if let Err(finish) = self.handle_first(now, worker) {
+                self.finish(finish, now, worker);
+            }
+        }
+        if matches!(self.phase, Phase::Open)
+            && let Err(finish) = self.converse(context, worker)
+        {
+            self.finish(finish, now, worker);
+        }
+        if let Phase::Flushing { parting, heard } = self.phase {
+            if self.flush(context, worker).is_pending() {
+                return Poll::Pending;
+            }
+            self.close(parting, now, worker);
+            if heard == Heard::Closed {
+                return Poll::Ready(());
+            }
+            let until = Box::pin(tokio::time::sleep(Duration::from_millis(LINGER_MS)));
+            self.phase = Phase::Draining { shut: false, until };
+        }
+        match &mut self.phase {
+            Phase::Draining { shut, until } => {
+                drain(&mut self.transport, shut, until.as_mut(), context, worker)
+            }
+            _ => Poll::Pending,
+        }
+    }
+
+    /// Turns until there is nothing to do but wait, or others must get their share of the thread.
+    fn converse(&mut self, context: &mut Context<'_>, worker: &mut Worker) -> Result<(), Finish> {
+        let (mut reads, mut blocked, mut readable) = (0, false, true);
+        for _ in 0..ROUNDS_PER_POLL {
+            let now = self.environment.engine.now();
+            let took_all = self.release(now, worker)?;
+            self.encode(now, worker);
+            let full = worker.output.len() >= OUTPUT_BYTES;
+            if self.submit(worker) || !(took_all || full || !self.deliveries.is_empty()) {
+                continue;
+            }
+            if full && !blocked {
+                blocked = !self.write(now, context, worker)?;
+                continue;
+            }
+            if readable && !full && reads < READS_PER_POLL && self.wants_input() {
+                readable = self.read(now, context, worker)?;
+                reads += 1;
+                self.submit(worker);
+                continue;
+            }
+            if !worker.output.is_empty() && !blocked {
+                blocked = !self.write(now, context, worker)?;
+                continue;
+            }
+            if readable && reads == READS_PER_POLL {
+                context.waker().wake_by_ref();
+            }
+            self.arm(now);
+            return Ok(());
+        }
+        context.waker().wake_by_ref();
+        Ok(())
+    }
+
+    fn wants_input(&self) -> bool {
+        !self.stopping && self.frontend.wants_input()
+    }
+
+    /// Handles what has been released to this connection; `false` if deliveries were left in the
+    /// outbox, where they are bounded, because the output is full.
+    fn release(&mut self, now: Now, worker: &mut Worker) -> Result<bool, Finish> {
+        let took_all = worker.output.len() < OUTPUT_BYTES && self.deliveries.is_empty();
+        let released = &mut worker.released;
+        if took_all {
+            self.link.take(released);
+        } else {
+            self.link.take_answers(released);
+        }
+        let mut turn = turn(now, &self.link, &mut worker.commands, &mut worker.output);
+        while let Some((token, answer)) = released.answers.pop_front() {
+            if token == STOP_TOKEN {
+                return Err(Finish::Server(End::Stopping));
+            }
+            self.frontend.handle_answer(token, answer, &mut turn)?;
+        }
+        for consumer in released.consumers_ended.drain(..) {
+            self.frontend.handle_consumer_ended(consumer, &mut turn)?;
+        }
+        if std::mem::take(&mut released.budget) && self.frontend.parked() {
+            self.deadlines.parked = None;
+            self.frontend.resume(&mut turn)?;
+        }
+        if let Some(EndReason::TakenOver) = released.end.take() {
+            return Err(Finish::Server(End::TakenOver));
+        }
+        if std::mem::take(&mut released.stopping) {
+            // What was decided so far is still confirmed; then come the last words.
+            self.stopping = true;
+            turn.commands.push(Command::Flush { token: STOP_TOKEN });
+        }
+        if std::mem::take(&mut released.timeout) {
+            self.deadlines.armed = None;
+            self.handle_timeout(now, worker)?;
+        }
+        Ok(took_all)
+    }
+
+    fn handle_timeout(&mut self, now: Now, worker: &mut Worker) -> Result<(), Finish> {
+        let due = |at: Option<u64>| at.is_some_and(|at| at <= now.mono_ms);
+        if due(self.deadlines.stalled) {
+            return Err(Finish::Stalled);
+        }
+        if !self.frontend.is_connected() && due(Some(self.deadlines.connect)) {
+            return Err(Finish::Server(End::ConnectTimeout));
+        }
+        let mut turn = turn(now, &self.link, &mut worker.commands, &mut worker.output);
+        if !self.frontend.parked() {
+            if due(self.frontend.poll_timeout()) {
+                self.frontend.handle_timeout(&mut turn)?;
+            }
+        } else if due(self.deadlines.parked) {
+            self.deadlines.parked = None;
+            self.frontend.refuse_parked(&mut turn)?;
+        }
+        Ok(())
+    }
+
+    /// Encodes deliveries until the output is full (law L22) and keeps the others, in order.
+    fn encode(&mut self, now: Now, worker: &mut Worker) {
+        let fresh = &mut worker.released.deliveries;
+        while worker.output.len() < OUTPUT_BYTES {
+            let Some(outgoing) = self.deliveries.pop_front().or_else(|| fresh.pop_front()) else {
+                self.deliveries = VecDeque::new();
+                return;
+            };
+            let mut turn = turn(now, &self.link, &mut worker.commands, &mut worker.output);
+            self.frontend.handle_delivery(&outgoing, &mut turn);
+        }
+        self.deliveries.append(fresh);
+    }
+
+    /// Submits what the front-end has pushed as one batch; `false` if that is nothing.
+    fn submit(&mut self, worker: &mut Worker) -> bool {
+        if worker.commands.is_empty() {
+            return false;
+        }
+        self.link.submit(&mut worker.commands);
+        true
+    }
+
+    /// Reads once and hands it on; `false` if there was nothing to read.
+    fn read(
+        &mut self,
+        now: Now,
+        context: &mut Context<'_>,
+        worker: &mut Worker,
+    ) -> Result<bool, Finish> {
+        let large = self.rest.len() > LARGE_REST;
+        let start = if large { 0 } else { self.rest.len() };
+        let (front, free) = worker.input.split_at_mut(start);
+        if !large {
+            front.copy_from_slice(&self.rest);
+        }
+        let read = match self.transport.poll_read(context, free) {
+            Poll::Pending => return Ok(false),
+            Poll::Ready(Ok(0)) => return Err(Finish::Closed),
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                return Err(Finish::Client(Ended::Fault(error.to_string().into())));
+            }
+            Poll::Ready(read) => read.map_err(Finish::Broken)?,
+        };
+        let mut turn = turn(now, &self.link, &mut worker.commands, &mut worker.output);
+        if large {
+            let length = self.rest.len() + read;
+            let wanted = self.frontend.needed().clamp(length, 2 * length);
+            self.rest.reserve_exact(wanted - self.rest.len());
+            let input = worker.input.get(..read).unwrap_or_default();
+            self.rest.extend_from_slice(input);
+            let taken = self.frontend.handle_input(&self.rest, &mut turn)?;
+            if taken > 0 {
+                self.rest = self.rest.get(taken..).unwrap_or_default().to_vec();
+            }
+        } else {
+            let input = worker.input.get(..start + read).unwrap_or_default();
+            let taken = self.frontend.handle_input(input, &mut turn)?;
+            self.rest = input.get(taken..).unwrap_or_default().to_vec();
+        }
+        Ok(true)
+    }
+
+    /// Handles the bytes that came with the connection.
+    fn handle_first(&mut self, now: Now, worker: &mut Worker) -> Result<(), Finish> {
+        if !self.rest.is_empty() {
+            let mut turn = turn(now, &self.link, &mut worker.commands, &mut worker.output);
+            let taken = self.frontend.handle_input(&self.rest, &mut turn)?;
+            self.rest = self.rest.get(taken..).unwrap_or_default().to_vec();
+        }
+        Ok(())
+    }
+
+    /// Writes once; `false` if the socket takes nothing now and will wake the task.
+    fn write(
+        &mut self,
+        now: Now,
+        context: &mut Context<'_>,
+        worker: &mut Worker,
+    ) -> Result<bool, Finish> {
+        match write_once(&mut self.transport, context, &mut worker.output) {
+            Poll::Pending => {
+                let wait = self.environment.options.write_stall_ms;
+                let until = now.mono_ms.saturating_add(wait);
+                self.deadlines.stalled.get_or_insert(until);
+                Ok(false)
+            }
+            Poll::Ready(written) => {
+                written.map_err(Finish::Broken)?;
+                self.deadlines.stalled = None;
+                self.handle_written(now, worker);
+                Ok(true)
+            }
+        }
+    }
+
+    fn handle_written(&mut self, now: Now, worker: &mut Worker) {
+        let mut turn = turn(now, &self.link, &mut worker.commands, &mut worker.output);
+        self.frontend.handle_written(&mut turn);
+    }
+
+    /// Sees to it that the earliest deadline is heard of. One that moves back costs nothing: the
+    /// old one fires, finds nothing due and is set again.
+    fn arm(&mut self, now: Now) {
+        let parked = self.frontend.parked();
+        if parked {
+            let wait = self.environment.options.block_timeout_ms;
+            let until = now.mono_ms.saturating_add(wait);
+            self.deadlines.parked.get_or_insert(until);
+        } else {
+            self.deadlines.parked = None;
+        }
+        let connect = (!self.frontend.is_connected()).then_some(self.deadlines.connect);
+        let own = if parked {
+            self.deadlines.parked
+        } else {
+            self.frontend.poll_timeout()
+        };
+        let wanted = [connect, own, self.deadlines.stalled];
+        if let Some(next) = wanted.into_iter().flatten().min()
+            && self.deadlines.armed.is_none_or(|armed| next < armed)
+        {
+            self.deadlines.armed = Some(next);
+            self.link.set_timeout(Some(next));
+        }
+    }
+
+    /// Ends the conversation: what was decided goes to the broker, the last words to the output.
+    fn finish(&mut self, finish: Finish, now: Now, worker: &mut Worker) {
+        let (reason, parting, heard) = finish.consequences();
+        tracing::debug!(slot = self.link.id().slot, reason = reason.as_str(), %finish, "connection ends");
+        self.environment.counters.count(reason);
+        match finish {
+            Finish::Server(end) => {
+                let mut turn = turn(now, &self.link, &mut worker.commands, &mut worker.output);
+                self.frontend.handle_end(end, &mut turn);
+            }
+            Finish::Broken(_) | Finish::Stalled => worker.output.discard(),
+            Finish::Client(_) | Finish::Closed => {}
+        }
+        self.submit(worker);
+        self.rest = Vec::new();
+        self.deliveries = VecDeque::new();
+        self.deadlines.flush = now.mono_ms + LINGER_MS;
+        self.link.set_timeout(Some(self.deadlines.flush));
+        self.phase = Phase::Flushing { parting, heard };
+    }
+
+    /// Lets the last words out, as far as the socket takes them in time.
+    fn flush(&mut self, context: &mut Context<'_>, worker: &mut Worker) -> Poll<()> {
+        while !worker.output.is_empty() {
+            match write_once(&mut self.transport, context, &mut worker.output) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => worker.output.discard(),
+                Poll::Pending => {
+                    // For the sake of its timeout; nothing else matters any more.
+                    self.link.take_answers(&mut worker.released);
+                    let now = self.environment.engine.now();
+                    if now.mono_ms < self.deadlines.flush {
+                        return Poll::Pending;
+                    }
+                    worker.output.discard();
+                }
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// Tells the broker what was written and that the connection is gone.
+    fn close(&mut self, parting: Parting, now: Now, worker: &mut Worker) {
+        self.handle_written(now, worker);
+        self.submit(worker);
+        self.link.close(self.frontend.close(parting));
+    }
+
+    /// A front-end panicked (law L27): nothing of it can be trusted, not even what was written.
+    fn end_panicked(&mut self) {
+        self.environment.counters.count(Reason::Panicked);
+        tracing::error!(
+            slot = self.link.id().slot,
+            "a front-end panicked; its connection ends"
+        );
+        self.link.close(Close::default());
+    }
+}
+
+impl<T: Transport> Future for Connection<T> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        let mut worker = Worker::take();
+        let kept = this.output.take();
+        let spare = kept.map(|kept| std::mem::replace(&mut worker.output, *kept));
+        let stepped = catch_unwind(AssertUnwindSafe(|| this.step(context, &mut worker)));
+        let Ok(polled) = stepped else {
+            // The buffers go with it: they may hold half of something.
+            this.end_panicked();
+            return Poll::Ready(());
+        };
+        if !worker.output.is_empty() {
+            this.output = Some(worker.output.keep());
+        }
+        if let Some(spare) = spare {
+            worker.output = spare;
+        }
+        worker.give_back();
+        polled
+    }
+}
+
+impl Finish {
+    fn consequences(&self) -> (Reason, Parting, Heard) {
+        match self {
+            Self::Client(ended) => {
+                let reason = match ended {
+                    Ended::Goodbye => Reason::Goodbye,
+                    Ended::Fault(_) => Reason::Fault,
+                    Ended::Silent => Reason::Silent,
+                };
+                (reason, ended.parting(), Heard::Open)
+            }
+            Self::Server(End::TakenOver) => (Reason::TakenOver, Parting::Lost, Heard::Open),
+            Self::Server(End::Stopping) => (Reason::Stopping, Parting::Polite, Heard::Open),
+            Self::Server(End::ConnectTimeout) => {
+                (Reason::ConnectTimeout, Parting::Lost, Heard::Open)
+            }
+            Self::Closed | Self::Broken(_) => (Reason::Lost, Parting::Lost, Heard::Closed),
+            Self::Stalled => (Reason::WriteStall, Parting::Lost, Heard::Closed),
+        }
+    }
+}
+
+impl std::fmt::Display for Finish {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Client(Ended::Fault(fault)) => f.write_str(fault),
+            Self::Broken(error) => write!(f, "{error}"),
+            Self::Closed => f.write_str("closed by the client"),
+            Self::Client(_) | Self::Server(_) | Self::Stalled => Ok(()),
+        }
+    }
+}
+
+impl From<Ended> for Finish {
+    fn from(ended: Ended) -> Self {
+        Self::Client(ended)
+    }
+}
+
+fn turn<'a>(
+    now: Now,
+    link: &'a Link,
+    commands: &'a mut Vec<Command>,
+    output: &'a mut Output,
+) -> Turn<'a> {
+    Turn {
+        now,
+        link,
+        commands,
+        output,
+    }
+}
+
+fn write_once<T: Transport>(
+    transport: &mut T,
+    context: &mut Context<'_>,
+    output: &mut Output,
+) -> Poll<io::Result<()>> {
+    let mut slices = [IoSlice::new(&[]); SLICES_PER_WRITE];
+    let filled = output.slices(&mut slices);
+    let slices = slices.get(..filled).unwrap_or_default();
+    match transport.poll_write(context, slices) {
+        Poll::Pending => Poll::Pending,
+        Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+        Poll::Ready(written) => Poll::Ready(written.map(|count| output.advance(count))),
+    }
+}
+
+fn drain<T: Transport>(
+    transport: &mut T,
+    shut: &mut bool,
+    until: Pin<&mut Sleep>,
+    context: &mut Context<'_>,
+    worker: &mut Worker,
+) -> Poll<()> {
+    if until.poll(context).is_ready() {
+        return Poll::Ready(());
+    }
+    if !*shut {
+        match transport.poll_shutdown(context) {
+            Poll::Ready(Ok(())) => *shut = true,
+            Poll::Ready(Err(_)) => return Poll::Ready(()),
+            Poll::Pending => {}
+        }
+    }
+    for _ in 0..READS_PER_POLL {
+        match transport.poll_read(context, &mut worker.input) {
+            Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
+            Poll::Ready(Ok(_)) => {}
+            Poll::Pending => return Poll::Pending,
+        }
+    }
+    context.waker().wake_by_ref();
+    Poll::Pending
+}
+
+/// The loop's own; front-ends do not use it.
+const STOP_TOKEN: Token = Token(u64::MAX);
+/// Reads of one poll; then the task wakes itself.
+const READS_PER_POLL: u32 = 4;
+/// Turns of one poll. Only a chain of commands, effects and writes that feed each other gets here.
+const ROUNDS_PER_POLL: u32 = 64;
+/// An unfinished frame longer than this, in bytes, grows in place instead of going through the
+/// worker's buffer again.
+const LARGE_REST: usize = 16 << 10;
+/// Pieces of one `writev`.
+const SLICES_PER_WRITE: usize = 64;
+/// How long last words may take to leave, and how long the client may take to hang up after them,
+/// in milliseconds.
+const LINGER_MS: u64 = 1_000;

@@ -1,0 +1,251 @@
+//! Laws L20, L21, L23: budget, bounded work, slow subscribers, a stuck disk.
+
+use super::*;
+
+fn topic(client: &mut Client, name: &str, key: u32) {
+    client.consume(key, Source::Multicast(filter(name)), 10_000);
+}
+
+/// A subscriber that gets messages without a queue: an attached session with a QoS 0 binding.
+fn subscribe_at_most_once(client: &mut Client, name: &str) {
+    use ternmq_core::command::{Attach, BindRequest, BindTarget};
+    let token = client.next_token();
+    client.submit(Command::Attach(Attach {
+        name: format!("session-{}", client.link.id().slot).into(),
+        principal: "user".into(),
+        clean: true,
+        expiry_ms: Some(0),
+        durable: false,
+        hold: false,
+        window: 100,
+        token: Some(token),
+    }));
+    let token = client.next_token();
+    client.submit(Command::Bind {
+        requests: vec![BindRequest {
+            target: BindTarget::Filter(filter(name)),
+            qos: 0,
+            queued: false,
+            retained: false,
+        }],
+        token: Some(token),
+    });
+}
+
+fn at_most_once(to: &str, body: &[u8]) -> Command {
+    let mut run = run_of(to, Bytes::copy_from_slice(body), Durable::No);
+    run.envelope.at_most_once = true;
+    Command::Publish(Publish {
+        run: Arc::new(run),
+        mode: SendMode::Publish,
+        queue: None,
+        retain: Retain::No,
+        token: None,
+    })
+}
+
+/// Mutant caught: `reserve` without the queue (a later, smaller reservation barges in).
+#[test]
+fn l20_budget_is_given_in_the_order_of_asking() {
+    let world = World::open(SimDisk::new(), |options| options.memory = 10_000);
+    let (first, second, third) = (world.client(), world.client(), world.client());
+    let charge = first.link.reserve(9_000).unwrap();
+    assert!(second.link.reserve(5_000).is_none());
+    assert!(third.link.reserve(10).is_none(), "others wait already");
+    let block = first.link.block(charge, &[1; 9_000]);
+    let part = block.slice(..10);
+    drop(block);
+    world.engine.shared.step_releases();
+    assert_eq!(second.rings(), 0, "charged until the last reference goes");
+    drop(part);
+    world.engine.shared.step_releases();
+    assert_eq!((second.rings(), third.rings()), (1, 1));
+    assert!(second.take().budget);
+    let charge = second.link.reserve(5_000).unwrap();
+    assert_eq!(charge.bytes(), 5_000);
+    assert!(third.take().budget);
+    assert!(third.link.reserve(10).is_some());
+}
+
+/// Mutant caught: no `withdraw` at a close.
+#[test]
+fn l20_waiter_that_goes_passes_its_turn_on() {
+    let world = World::open(SimDisk::new(), |options| options.memory = 10_000);
+    let (first, second, third) = (world.client(), world.client(), world.client());
+    let charge = first.link.reserve(5_000).unwrap();
+    assert!(second.link.reserve(9_000).is_none());
+    assert!(third.link.reserve(100).is_none());
+    drop(second);
+    world.engine.shared.step_releases();
+    assert!(third.take().budget);
+    assert!(third.link.reserve(100).is_some());
+    drop(charge);
+    assert_eq!(world.engine.stats().memory_used, 0);
+}
+
+/// Mutant caught: the grant is kept for ever.
+#[test]
+fn l20_budget_set_aside_and_not_used_lapses() {
+    let world = World::open(SimDisk::new(), |options| options.memory = 10_000);
+    let (first, second) = (world.client(), world.client());
+    let charge = first.link.reserve(5_000).unwrap();
+    assert!(second.link.reserve(9_000).is_none());
+    drop(charge);
+    world.engine.shared.step_releases();
+    assert!(second.take().budget);
+    assert!(world.engine.stats().memory_used > 9_000);
+    second.take();
+    assert_eq!(world.engine.stats().memory_used, 0);
+}
+
+#[test]
+fn l20_publish_above_the_whole_budget_waits_for_nothing() {
+    let world = World::open(SimDisk::new(), |options| options.memory = 10_000);
+    let client = world.client();
+    assert!(client.link.largest_publish() < 10_000);
+    assert!(client.link.reserve(10_000).is_none());
+    assert_eq!(world.engine.stats().waiting_for_memory, 0);
+    assert!(client.link.reserve(client.link.largest_publish()).is_some());
+}
+
+/// Mutant caught: `make_room` that answers `NoRoom` for every refusal.
+#[test]
+fn l7_publish_above_a_quarter_of_a_segment_is_refused_and_the_largest_is_not() {
+    use ternmq_core::error::Refusal;
+    let world = World::new();
+    world.declare("q");
+    let mut client = world.client();
+    let largest = client.link.largest_publish();
+    let accepted = client.send("q", &vec![1; largest]);
+    let refused = client.send("q", &vec![1; SEGMENT as usize / 4]);
+    world.commit();
+    let released = client.take();
+    assert_eq!(refusals(&released), [(refused, Refusal::TooLarge)]);
+    assert_eq!(released.answers.front().map(|(t, _)| *t), Some(accepted));
+}
+
+/// Mutant caught: `more` is ignored.
+#[test]
+fn l21_work_above_the_units_of_one_call_is_finished() {
+    let world = World::new();
+    world.declare("q");
+    let (mut producer, mut consumer) = (world.client(), world.client());
+    for _ in 0..60_000 {
+        producer.send_transient("q", b"x");
+    }
+    consumer.consume_queue(1, "q", 60_000);
+    world.commit();
+    let mut got = 0;
+    for _ in 0..1_000 {
+        let released = consumer.take();
+        let room = released.deliveries.iter().map(|outgoing| match outgoing {
+            Outgoing::Delivery(delivery) => delivery.room(),
+            Outgoing::Fanout { .. } => 0,
+        });
+        consumer.submit(Command::Room(room.sum()));
+        got += bodies(&released).len();
+        world.engine.shared.step_deadlines();
+    }
+    assert_eq!(got, 60_000);
+}
+
+/// Mutant caught: `expand` without the order of the FIFO, or one wake per message.
+#[test]
+fn l21_fanout_reaches_every_target_in_order() {
+    let world = World::new();
+    let mut subscribers: Vec<Client> = (0..50).map(|_| world.client()).collect();
+    for subscriber in &mut subscribers {
+        subscribe_at_most_once(subscriber, "t.#");
+    }
+    world.commit();
+    for subscriber in &subscribers {
+        subscriber.take();
+        subscriber.rings();
+    }
+    let producer = world.client();
+    let mut commands = (0..100u8).map(|n| at_most_once("t.a", &[n])).collect();
+    producer.link.submit(&mut commands);
+    let expected: Vec<Vec<u8>> = (0..100u8).map(|n| vec![n]).collect();
+    for subscriber in &subscribers {
+        assert_eq!(subscriber.rings(), 1);
+        assert_eq!(subscriber.bodies(), expected);
+    }
+}
+
+/// Mutant caught: `drain_fanouts` that does not look again after letting go.
+#[test]
+fn l21_fanout_left_by_a_busy_drainer_is_not_forgotten() {
+    let world = World::new();
+    let mut subscriber = world.client();
+    subscribe_at_most_once(&mut subscriber, "t");
+    world.commit();
+    subscriber.take();
+    let producer = world.client();
+    let draining = world.engine.shared.fanouts.drain.lock();
+    producer.submit(at_most_once("t", b"a"));
+    assert!(subscriber.bodies().is_empty());
+    drop(draining);
+    world.engine.shared.drain_fanouts();
+    assert_eq!(subscriber.bodies(), [b"a"]);
+}
+
+/// Mutant caught: `push_fanout` without its limit.
+#[test]
+fn l23_slow_subscriber_loses_its_oldest_and_nobody_elses() {
+    let world = World::open(SimDisk::new(), |options| {
+        options.subscription_bytes = 10_000;
+    });
+    let (mut slow, mut quick) = (world.client(), world.client());
+    subscribe_at_most_once(&mut slow, "t");
+    subscribe_at_most_once(&mut quick, "t");
+    world.commit();
+    slow.take();
+    quick.take();
+    let producer = world.client();
+    let mut got = 0;
+    for n in 0..100u8 {
+        producer.submit(at_most_once("t", &[n; 1_000]));
+        got += quick.bodies().len();
+    }
+    assert_eq!(got, 100);
+    let left = slow.bodies();
+    assert!(left.len() < 10 && !left.is_empty());
+    assert_eq!(left.last().unwrap()[0], 99);
+    assert_eq!(world.engine.stats().dropped_slow as usize, 100 - left.len());
+}
+
+#[test]
+fn l23_stuck_sync_stops_durable_effects_alone() {
+    let world = World::new();
+    world.declare("q");
+    let (mut producer, mut subscriber) = (world.client(), world.client());
+    topic(&mut subscriber, "t", 1);
+    world.commit();
+    subscriber.take();
+    producer.send("q", b"durable");
+    producer.take();
+    world.disk.stick_sync();
+    let journal = Arc::clone(&world.engine.shared.journal);
+    let thread = std::thread::spawn(move || journal.step().is_ok());
+    while journal_is_idle(&world) {
+        std::thread::yield_now();
+    }
+    let transient = Bytes::from_static(b"t");
+    producer.submit(publish(
+        "t",
+        transient,
+        SendMode::Multicast,
+        None,
+        Durable::No,
+    ));
+    assert_eq!(subscriber.bodies(), [b"t"]);
+    assert!(producer.take().is_empty());
+    world.disk.release_sync();
+    assert!(thread.join().unwrap());
+    assert_eq!(producer.answers().len(), 1);
+}
+
+/// Whether the journal has not begun to sync.
+fn journal_is_idle(world: &World) -> bool {
+    !world.engine.shared.syncs.is_running()
+}

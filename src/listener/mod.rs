@@ -1,0 +1,356 @@
+//! Listening endpoints: bind, accept within limits, find out what a client speaks, hand it over.
+
+mod detect;
+mod http;
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::watch;
+
+use crate::config::{Protocol, Protocols};
+use crate::connection::{Connection, Environment};
+use crate::frontends::websocket::RequestPeer;
+use crate::frontends::{ByteProtocol, Carrier, Peer, Registry};
+
+use detect::{Detected, Foreign, MOST_BYTES, detect};
+use http::{Routes, Version};
+
+/// What every listener of a server shares.
+pub struct Hall {
+    /// Of byte protocols.
+    pub environment: Arc<Environment>,
+    /// The byte protocols there are.
+    pub registry: Registry,
+    /// Everything that HTTP answers.
+    pub http: Router,
+    /// WebSocket upgrades alone.
+    pub websocket: Router,
+    /// Connections at a time, whatever they speak; what is above is closed at once.
+    pub max_connections: u32,
+    /// True once the server stops.
+    pub stop: watch::Receiver<bool>,
+}
+
+/// A bound endpoint.
+pub struct Listener {
+    name: Arc<str>,
+    socket: TcpListener,
+    address: SocketAddr,
+    protocols: Protocols,
+    hall: Arc<Hall>,
+}
+
+/// A listener could not be bound.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {bind} (listeners.{name}.bind): {source}{}", hint(.source))]
+pub struct BindError {
+    /// Name of the listener in the configuration.
+    pub name: String,
+    /// The address wanted.
+    pub bind: SocketAddr,
+    /// What the system says.
+    pub source: io::Error,
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "; is another broker running? Stop it, or choose another port with --set"
+        }
+        io::ErrorKind::PermissionDenied => "; ports below 1024 need a privilege",
+        io::ErrorKind::AddrNotAvailable => "; no interface of this machine has that address",
+        _ => "",
+    }
+}
+
+impl Listener {
+    /// Binds the listener `name`; nothing is accepted before [`Listener::run`].
+    ///
+    /// # Errors
+    /// The port is taken, not allowed or not on this machine.
+    pub fn bind(
+        name: &str,
+        bind: SocketAddr,
+        protocols: Protocols,
+        hall: Arc<Hall>,
+    ) -> Result<Self, BindError> {
+        let listen = || -> io::Result<(TcpListener, SocketAddr)> {
+            let socket = match bind {
+                SocketAddr::V4(_) => TcpSocket::new_v4()?,
+                SocketAddr::V6(_) => TcpSocket::new_v6()?,
+            };
+            // Or a restart would have to wait for the old connections' TIME-WAIT.
+            socket.set_reuseaddr(true)?;
+            socket.bind(bind)?;
+            let socket = socket.listen(BACKLOG)?;
+            let address = socket.local_addr()?;
+            Ok((socket, address))
+        };
+        let (socket, address) = listen().map_err(|source| BindError {
+            name: name.to_owned(),
+            bind,
+            source,
+        })?;
+        Ok(Self {
+            name: name.into(),
+            socket,
+            address,
+            protocols,
+            hall,
+        })
+    }
+
+    /// Where it listens; with the port that the system chose for port 0.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Accepts until the task is aborted. Connections live on.
+    pub async fn run(self) {
+        let acceptor = Arc::new(Acceptor {
+            name: self.name,
+            protocols: self.protocols,
+            hall: self.hall,
+        });
+        loop {
+            match self.socket.accept().await {
+                Ok((stream, address)) => Arc::clone(&acceptor).admit(stream, address),
+                Err(error) if is_of_the_client(&error) => {}
+                Err(error) => {
+                    // Out of descriptors or memory: those who wait stay in the backlog.
+                    tracing::warn!(listener = %acceptor.name, %error, "cannot accept");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+/// Errors of a connection that was gone before it was accepted.
+fn is_of_the_client(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+    )
+}
+
+/// What the connections of one listener have in common.
+struct Acceptor {
+    name: Arc<str>,
+    protocols: Protocols,
+    hall: Arc<Hall>,
+}
+
+impl Acceptor {
+    /// Gives an accepted connection its task, if there is a seat for it.
+    fn admit(self: Arc<Self>, stream: TcpStream, address: SocketAddr) {
+        let Some(seat) = Seat::take(&self.hall) else {
+            return;
+        };
+        if let Err(error) = prepare(&stream) {
+            tracing::debug!(listener = %self.name, %address, %error, "gone before it began");
+            return;
+        }
+        if let Protocols::Only(only) = &self.protocols
+            && let [protocol] = only.as_slice()
+            && let Some(protocol) = byte_protocol(*protocol)
+        {
+            self.converse(stream, address, protocol, Vec::new(), seat);
+        } else {
+            tokio::spawn(self.discover(stream, address, seat));
+        }
+    }
+
+    /// Reads until it is clear what the client speaks.
+    async fn discover(self: Arc<Self>, stream: TcpStream, address: SocketAddr, seat: Seat) {
+        let patience = self.patience();
+        let read = tokio::time::timeout(patience, read_first(&stream)).await;
+        let Ok(Ok((detected, first))) = read else {
+            tracing::debug!(listener = %self.name, %address, "gone, or silent for too long");
+            return;
+        };
+        match detected {
+            Detected::Byte(protocol) if self.offers(protocol) => {
+                self.converse(stream, address, protocol, first, seat);
+            }
+            Detected::Http1 | Detected::Http2 => {
+                let Some(router) = self.router() else {
+                    return self.turn_away(address, Foreign::Unknown);
+                };
+                let version = match detected {
+                    Detected::Http2 => Version::Two,
+                    _ => Version::One,
+                };
+                let peer = RequestPeer { address };
+                let routes = Routes { router, peer };
+                let stop = self.hall.stop.clone();
+                // Boxed: it is larger by far than the task that found it.
+                let served = http::serve(stream, first, version, routes, patience, stop);
+                let future = Box::pin(served);
+                tokio::spawn(Seated {
+                    future,
+                    _seat: seat,
+                });
+            }
+            Detected::Byte(_) => self.turn_away(address, Foreign::Unknown),
+            Detected::Foreign(foreign) => self.turn_away(address, foreign),
+        }
+    }
+
+    /// Hands the connection to its front-end.
+    fn converse(
+        &self,
+        stream: TcpStream,
+        address: SocketAddr,
+        protocol: ByteProtocol,
+        first: Vec<u8>,
+        seat: Seat,
+    ) {
+        let peer = Peer {
+            address,
+            carrier: Carrier::Tcp,
+        };
+        let Some(frontend) = self.hall.registry.make(protocol, &peer) else {
+            return;
+        };
+        match self.hall.environment.engine.connect() {
+            Ok(link) => {
+                tracing::debug!(listener = %self.name, %address, %protocol, slot = link.id().slot, "connected");
+                let environment = Arc::clone(&self.hall.environment);
+                let future = Connection::new(environment, stream, frontend, link, first);
+                tokio::spawn(Seated {
+                    future,
+                    _seat: seat,
+                });
+            }
+            Err(refusal) => {
+                tracing::debug!(listener = %self.name, %address, %refusal, "refused");
+            }
+        }
+    }
+
+    fn turn_away(&self, address: SocketAddr, foreign: Foreign) {
+        tracing::warn!(listener = %self.name, %address, "closed: {}", foreign.advice());
+    }
+
+    fn offers(&self, protocol: ByteProtocol) -> bool {
+        let configured = match protocol {
+            ByteProtocol::Mqtt => Protocol::Mqtt,
+            ByteProtocol::Stomp => Protocol::Stomp,
+        };
+        self.protocols.offers(configured) && self.hall.registry.has(protocol)
+    }
+
+    fn router(&self) -> Option<Router> {
+        if self.protocols.offers(Protocol::Http) {
+            Some(self.hall.http.clone())
+        } else if self.protocols.offers(Protocol::WebSocket) {
+            Some(self.hall.websocket.clone())
+        } else {
+            None
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        Duration::from_millis(self.hall.environment.options.connect_timeout_ms)
+    }
+}
+
+fn byte_protocol(protocol: Protocol) -> Option<ByteProtocol> {
+    match protocol {
+        Protocol::Mqtt => Some(ByteProtocol::Mqtt),
+        Protocol::Stomp => Some(ByteProtocol::Stomp),
+        Protocol::Http | Protocol::WebSocket => None,
+    }
+}
+
+/// Small frames leave at once, and a peer that is gone without a word is found within two minutes.
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(60))
+        .with_interval(Duration::from_secs(15))
+        .with_retries(4);
+    SockRef::from(stream).set_tcp_keepalive(&keepalive)
+}
+
+async fn read_first(stream: &TcpStream) -> io::Result<(Detected, Vec<u8>)> {
+    let mut first = Vec::new();
+    let mut buffer = [0; MOST_BYTES];
+    loop {
+        stream.readable().await?;
+        let read = match stream.try_read(&mut buffer) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            Err(error) => return Err(error),
+        };
+        first.extend_from_slice(buffer.get(..read).unwrap_or_default());
+        if let Some(detected) = detect(&first) {
+            return Ok((detected, first));
+        }
+    }
+}
+
+/// One of the connections there may be; free again when it is dropped.
+struct Seat {
+    environment: Arc<Environment>,
+}
+
+impl Seat {
+    fn take(hall: &Hall) -> Option<Self> {
+        let counters = &hall.environment.counters;
+        if !counters.enter(hall.max_connections) {
+            let refused = counters.refused();
+            if refused.is_power_of_two() {
+                tracing::warn!(
+                    refused,
+                    "closed a connection: limits.max_connections is reached"
+                );
+            }
+            return None;
+        }
+        Some(Self {
+            environment: Arc::clone(&hall.environment),
+        })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.environment.counters.leave();
+    }
+}
+
+/// A connection in its seat. An async block would hold the connection twice.
+struct Seated<F> {
+    future: F,
+    _seat: Seat,
+}
+
+impl<F: Future<Output = ()> + Unpin> Future for Seated<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.future).poll(context)
+    }
+}
+
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 4_096;
+/// How long accepting pauses when the system is out of something.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -1,0 +1,117 @@
+//! From the configuration to the options of the parts.
+
+#[cfg(test)]
+mod tests;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use ternmq_core::address::{Address, QueueName};
+use ternmq_core::broker::BrokerOptions;
+use ternmq_core::command::{Command, QueueSpec, RoutingType};
+use ternmq_core::dialect::Dialect;
+use ternmq_core::limits::Limits;
+
+use super::ServerError;
+use crate::config::Config;
+use crate::connection::ConnectionOptions;
+use crate::engine::{EngineOptions, Seed};
+
+/// Of the engine. `seed` is random.
+pub(super) fn engine(config: &Config, seed: u64) -> EngineOptions {
+    let limits = &config.limits;
+    let outbox_bytes = u32::try_from(limits.outbox_bytes.0).unwrap_or(u32::MAX);
+    let defaults = Limits::default();
+    EngineOptions {
+        data_dir: config.storage.data_dir.clone(),
+        segment_size: config.storage.segment_size.0,
+        broker: BrokerOptions {
+            limits: Limits {
+                max_addresses: limits.max_addresses as usize,
+                max_queues: limits.max_queues as usize,
+                max_sessions: limits.max_queues as usize,
+                max_subscriptions: limits.max_subscriptions_per_connection as usize,
+                max_retained: limits.max_retained as usize,
+                subscription_bytes: limits.subscription_bytes.0,
+                outbox_bytes,
+                ..defaults
+            },
+            settings: config.settings_table(),
+            seed,
+        },
+        memory: limits.memory_bytes(),
+        block_timeout_ms: u64::from(limits.block_timeout_ms),
+        outbox_bytes,
+        subscription_bytes: limits.subscription_bytes.0,
+        max_connections: limits.max_connections,
+        ..EngineOptions::default()
+    }
+}
+
+/// Of connections.
+pub(super) fn connection(config: &Config) -> ConnectionOptions {
+    let limits = &config.limits;
+    ConnectionOptions {
+        connect_timeout_ms: u64::from(limits.connect_timeout_ms),
+        block_timeout_ms: u64::from(limits.block_timeout_ms),
+        write_stall_ms: u64::from(limits.write_stall_ms),
+    }
+}
+
+/// What `[[address]]` and `[[queue]]` declare.
+///
+/// # Errors
+/// A name that the core does not take.
+pub(super) fn declarations(config: &Config) -> Result<Vec<Command>, ServerError> {
+    let max = config.limits.max_name_bytes as usize;
+    let bad = |key: &str, name: &str| ServerError::Name {
+        key: key.to_owned(),
+        name: name.to_owned(),
+    };
+    let mut commands = Vec::new();
+    for section in &config.address {
+        let address = Address::parse(&section.name, Dialect::Canonical, max);
+        commands.push(Command::DeclareAddress {
+            address: address.map_err(|_| bad("address.name", &section.name))?,
+            anycast: section.routing.contains(&RoutingType::Anycast),
+            multicast: section.routing.contains(&RoutingType::Multicast),
+        });
+    }
+    for section in &config.queue {
+        let queue = QueueName::parse(&section.name, Dialect::Canonical, max);
+        let address = Address::parse(section.address(), Dialect::Canonical, max);
+        commands.push(Command::DeclareQueue(QueueSpec {
+            queue: queue.map_err(|_| bad("queue.name", &section.name))?,
+            address: address.map_err(|_| bad("queue.address", section.address()))?,
+            routing: section.routing,
+            durable: section.durable,
+        }));
+    }
+    Ok(commands)
+}
+
+/// Randomness and time for a life of the log, and a seed for look-up tables.
+///
+/// # Errors
+/// The system has no randomness.
+pub(super) fn seeds() -> Result<(Seed, u64), ServerError> {
+    let mut random = [0; 32];
+    rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
+        .map_err(|error| ServerError::Random(error.into()))?;
+    let (mut uuid, mut salt, mut seed) = ([0; 16], [0; 8], [0; 8]);
+    uuid.copy_from_slice(&random[..16]);
+    salt.copy_from_slice(&random[16..24]);
+    seed.copy_from_slice(&random[24..]);
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let wall_us = since.map_or(0, |since| {
+        i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+    });
+    let salt = u64::from_le_bytes(salt);
+    Ok((
+        Seed {
+            uuid,
+            salt,
+            wall_us,
+        },
+        u64::from_le_bytes(seed),
+    ))
+}

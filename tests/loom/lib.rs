@@ -1,0 +1,1 @@
+//! Nothing: the tests compile `src/engine/watch.rs` by its path.
