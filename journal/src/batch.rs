@@ -71,7 +71,8 @@ impl<'a> Batch<'a> {
     ) -> Result<(), Refused> {
         let queued = self.state.queued();
         let needed = worst_case(bytes as u64, records as u64);
-        self.state.make_room(self.journal, needed, purpose)?;
+        self.state
+            .make_room(self.journal, needed, records, purpose)?;
         self.wake.wanted |= self.state.queued() > queued;
         Ok(())
     }
@@ -85,7 +86,7 @@ impl<'a> Batch<'a> {
     /// Appends a record with the payload `head` then `body`, and counts `live` bytes as needed in
     /// its segment. Returns its name: the position of its first record header.
     ///
-    /// `kind` is [`USER_KIND_MIN`] or above; of `flags` only [`FLAG_IGNORABLE`] means something to
+    /// `kind` is [`USER_KIND_MIN`] or above; of `flags` only [`crate::FLAG_IGNORABLE`] means something to
     /// the journal. Within a reservation this cannot fail; beyond it the journal is poisoned.
     pub fn append(
         &mut self,

@@ -111,7 +111,7 @@ impl Journal {
     pub fn dead(&self, position: u64, bytes: u32) {
         let tail = self.tail.load(Ordering::Relaxed);
         self.segments.with(position, |segment| {
-            segment.remove_live(u64::from(bytes), tail)
+            segment.remove_live(u64::from(bytes), tail);
         });
     }
 

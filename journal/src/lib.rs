@@ -8,6 +8,39 @@
 //!
 //! Invariants: a position is never used twice; nothing is appended to a recovered segment; the
 //! watermark takes batch ends only, and after a failed write or sync it never moves again.
+//!
+//! ```text
+//! open ──> Recovery ──replay──> start ──> Journal ──close──> closed
+//!              │ damage             append, wait │ failed write or sync
+//!              └─> Error            step, read   └─> poisoned, for ever
+//! ```
+//!
+//! ```
+//! use std::{path::Path, sync::Arc};
+//! use ternmq_journal::{Error, Options, Recovery, Seed, Step, vfs::SimDisk};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let disk = SimDisk::new();
+//! let open = |disk: SimDisk, salt| {
+//!     let seed = Seed { uuid: [1; 16], salt, wall_us: 0 };
+//!     Recovery::open(Arc::new(disk), Path::new("/data"), Options::default(), seed)
+//! };
+//! let journal = open(disk.clone(), 17)?.start()?;
+//! let mut batch = journal.batch();
+//! batch.reserve(5, 1)?;
+//! let position = batch.append(32, 0, 0, b"hello", None, 5);
+//! assert!(batch.wait(position.0, 3), "connection 3 waits for the sync");
+//! drop(batch);
+//! assert_eq!(journal.step()?, Step::Committed { waiters: vec![3] });
+//!
+//! // The power fails; what was durable is there.
+//! open(disk.crash(0), 18)?.replay(|record| {
+//!     assert_eq!((record.position, &record.payload[..]), (position, &b"hello"[..]));
+//!     Ok::<(), Error>(())
+//! })?;
+//! # Ok(())
+//! # }
+//! ```
 #![warn(missing_docs)]
 #![cfg_attr(
     not(test),
@@ -32,6 +65,7 @@ mod reader;
 mod recovery;
 mod segment;
 mod segments;
+mod start;
 mod state;
 #[cfg(test)]
 mod tests;

@@ -164,6 +164,7 @@ impl Journal {
                 self.vfs.unlink(&from).map_err(Error::io("unlink", &from))?;
             }
         }
+        // Both names, before anything is written to the file under a third one.
         if freed > 0 {
             for dir in [segment::dir(&self.dir), dir(&self.dir)] {
                 self.vfs.fsync_dir(&dir).map_err(Error::io("fsync", &dir))?;

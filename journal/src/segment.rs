@@ -276,5 +276,5 @@ pub struct SegmentState {
     /// Bytes of records that are still needed.
     pub live: u64,
     /// Whether it still takes records.
-    pub phase: SegmentPhase,
+    pub state: SegmentPhase,
 }

@@ -39,7 +39,7 @@ impl Segments {
             base: segment.base,
             end: segment.end(),
             live: segment.live(),
-            phase: if segment.is_sealed() {
+            state: if segment.is_sealed() {
                 SegmentPhase::Sealed
             } else {
                 SegmentPhase::Open

@@ -231,11 +231,12 @@ impl State {
         });
     }
 
-    /// Finds room for `needed` bytes of log in one commit.
+    /// Finds room for `records` records that take up to `needed` bytes of log, in one commit.
     pub(crate) fn make_room(
         &mut self,
         journal: &Journal,
         needed: u64,
+        records: usize,
         purpose: Purpose,
     ) -> Result<(), Refused> {
         if self.poisoned {
@@ -248,7 +249,10 @@ impl State {
             return Err(Refused::TooLarge);
         }
         let layout = &self.open.layout;
-        let full = !layout.is_empty() && layout.end - layout.start + needed > self.batch_bytes;
+        // Memory that is there is used up and never grows, but for one reservation beyond it all.
+        let full = !layout.is_empty()
+            && (layout.end - layout.start + needed > self.batch_bytes
+                || self.open.entries.len() + records > self.open.entries.capacity());
         let start = if full {
             align_up(layout.end, BLOCK_ALIGN)
         } else {

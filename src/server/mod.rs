@@ -25,6 +25,7 @@ use tokio::time::Instant;
 use crate::config::{Config, Protocol, Protocols};
 use crate::connection::{Counters, Environment};
 use crate::engine::{Engine, EngineError, RealVfs};
+use crate::frontends::mqtt::Mqtt;
 use crate::frontends::{ByteProtocol, Registry};
 use crate::listener::{BindError, Hall, Listener};
 use crate::process;
@@ -230,8 +231,13 @@ async fn serve(config: Config) -> Result<(), ServerError> {
 }
 
 /// The front-ends of this build.
-fn registry(_config: &Config) -> Registry {
-    Registry::default()
+fn registry(config: &Config) -> Registry {
+    let mut registry = Registry::default();
+    let mqtt = Arc::new(options::mqtt(config));
+    registry.insert(ByteProtocol::Mqtt, move |_| {
+        Box::new(Mqtt::new(Arc::clone(&mqtt)))
+    });
+    registry
 }
 
 /// Recovers the log. It reads files for as long as it takes, so it has a thread of its own.

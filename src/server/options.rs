@@ -12,9 +12,10 @@ use ternmq_core::dialect::Dialect;
 use ternmq_core::limits::Limits;
 
 use super::ServerError;
-use crate::config::Config;
+use crate::config::{Config, Protocol};
 use crate::connection::ConnectionOptions;
 use crate::engine::{EngineOptions, Seed};
+use crate::frontends::mqtt::MqttOptions;
 
 /// Of the engine. `seed` is random.
 pub(super) fn engine(config: &Config, seed: u64) -> EngineOptions {
@@ -57,7 +58,25 @@ pub(super) fn connection(config: &Config) -> ConnectionOptions {
     }
 }
 
-/// What `[[address]]` and `[[queue]]` declare.
+/// Of the MQTT front-end.
+pub(super) fn mqtt(config: &Config) -> MqttOptions {
+    let usize_of = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    MqttOptions {
+        max_packet_bytes: usize_of(config.max_frame_bytes(Protocol::Mqtt)),
+        max_inflight: config.mqtt.max_inflight.unwrap_or(u16::MAX),
+        session_expiry_ms: config
+            .mqtt
+            .max_session_expiry_s
+            .filter(|&seconds| seconds != u32::MAX)
+            .map(|seconds| u64::from(seconds) * 1_000),
+        max_keep_alive_s: config.mqtt.max_keep_alive_s,
+        retain_available: config.mqtt.retain_available,
+        max_name_bytes: config.limits.max_name_bytes as usize,
+        read_ahead_bytes: usize_of(config.limits.read_ahead_bytes.0),
+    }
+}
+
+/// What `[[address]]` and `[[queue]]` declare, and the two queues that exist by default (law L15).
 ///
 /// # Errors
 /// A name that the core does not take.
@@ -68,6 +87,16 @@ pub(super) fn declarations(config: &Config) -> Result<Vec<Command>, ServerError>
         name: name.to_owned(),
     };
     let mut commands = Vec::new();
+    for name in ["DLQ", "ExpiryQueue"] {
+        let queue = QueueName::parse(name, Dialect::Canonical, max);
+        let address = Address::parse(name, Dialect::Canonical, max);
+        commands.push(Command::DeclareQueue(QueueSpec {
+            queue: queue.map_err(|_| bad("limits.max_name_bytes", name))?,
+            address: address.map_err(|_| bad("limits.max_name_bytes", name))?,
+            routing: RoutingType::Anycast,
+            durable: true,
+        }));
+    }
     for section in &config.address {
         let address = Address::parse(&section.name, Dialect::Canonical, max);
         commands.push(Command::DeclareAddress {

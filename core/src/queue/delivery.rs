@@ -242,7 +242,10 @@ impl Broker {
             .connection(id)
             .and_then(|connection| connection.lane(consumer));
         let held = match lane.and_then(|lane| self.lanes.at_mut(lane.0)) {
-            Some(lane) => cut(lane, tags, &mut pieces),
+            Some(lane) => {
+                cut(lane, tags, &mut pieces)
+                    || (token.is_none() && cut_held(lane, tags, &mut pieces))
+            }
             None => false,
         };
         if held {
@@ -421,6 +424,18 @@ fn cut(lane: &mut Lane, tags: Tags, into: &mut Vec<Inflight>) -> bool {
             held
         }
     }
+}
+
+/// Where nobody waits for an answer, what is held of a range is settled and the rest ignored, as
+/// MQTT does with acknowledgements of packet ids that are not in use.
+fn cut_held(lane: &mut Lane, tags: Tags, into: &mut Vec<Inflight>) -> bool {
+    let Tags::Range { first, n } = tags else {
+        return false;
+    };
+    for tag in first..first + Tag::from(n) {
+        let _ = lane.cut(tag, 1, into);
+    }
+    !into.is_empty()
 }
 
 fn delivery_after(queue: &Queue, name: u64, moved: bool) -> u64 {

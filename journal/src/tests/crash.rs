@@ -96,3 +96,22 @@ fn l6_recovery_cut_anywhere_comes_to_the_same_log() {
         }
     }
 }
+
+#[test]
+fn unsynced_commits_torn_in_any_way_are_never_taken_for_damage() {
+    let disk = SimDisk::new();
+    let world = World::start(&disk, 0, 0).unwrap();
+    for n in 0..4u32 {
+        let mut batch = world.journal.batch();
+        batch.reserve(3000, 1).unwrap();
+        batch.append(32, 0, n, &[n as u8; 3000], None, 0);
+        drop(batch);
+        world.journal.step().unwrap();
+        for survival in 0..60 {
+            let recovery = open(&disk.crash(survival), 1);
+            let live = recovered(&recovery.unwrap_or_else(|e| panic!("{survival}: {e}"))).unwrap();
+            let prefix = u32::try_from(live.len()).unwrap();
+            assert!(live.keys().copied().eq(0..prefix), "{survival}: {live:?}");
+        }
+    }
+}

@@ -5,11 +5,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::checkpoint;
 use crate::vfs::SimDisk;
-use crate::{Error, Journal, Options, Record, Recovery, Seed, Step};
+use crate::{Error, Journal, Options, Position, Record, Recovery, Seed, Step};
 
 mod basics;
 mod crash;
+mod damage;
+mod format;
+mod laws;
+mod life;
+mod robust;
 mod world;
 
 /// Where the tests' log is on the simulated disk.

@@ -72,6 +72,6 @@ pub use packet::{
     RetainHandling, SubAck, Subscribe, SubscribeOptions, Subscription, SubscriptionList, UnsubAck,
     Unsubscribe, Version, Will, packet_id_after, put_acks, put_ping_req, put_ping_resp,
 };
-pub use patch::{Conversion, Patch, convert, patch_run};
+pub use patch::{Conversion, Patch, convert, patch_head, patch_run};
 pub use properties::{Properties, PropertiesBuf, PropertyId, Value};
 pub use run::{AckRun, Packets, PublishRun};

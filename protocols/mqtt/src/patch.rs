@@ -108,6 +108,35 @@ fn id_offset(packet: &[u8]) -> usize {
     head + 2 + topic_len
 }
 
+/// Appends the head of a copy of one stored packet, up to and with the packet id, and returns where
+/// the rest begins in `packet`: large messages are sent from where they are.
+pub fn patch_head(out: &mut Vec<u8>, packet: &[u8], patch: Patch) -> usize {
+    let stored = packet
+        .first()
+        .and_then(|first| QoS::from_bits(first >> 1 & 3));
+    let stored = stored.unwrap_or(QoS::AtMostOnce);
+    let qos = stored.min(patch.qos);
+    let (head, at) = (head_len(packet.len()), id_offset(packet));
+    let topic = packet.get(head..at).unwrap_or_default();
+    let rest = if stored > QoS::AtMostOnce { at + 2 } else { at };
+    let id_len = if qos > QoS::AtMostOnce { 2 } else { 0 };
+    let flags = Flags {
+        qos,
+        retain: patch.retain,
+        dup: patch.dup,
+    };
+    out.push(flags.first_byte());
+    put_varint(
+        out,
+        topic.len() + id_len + packet.len().saturating_sub(rest),
+    );
+    out.extend_from_slice(topic);
+    if qos > QoS::AtMostOnce {
+        out.extend_from_slice(&patch.first_id.to_be_bytes());
+    }
+    rest
+}
+
 /// From which version into which, and with which flags and ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Conversion {

@@ -2,7 +2,7 @@
 
 use super::{V5, V311, block, hex, message};
 use crate::packet::{QoS, Version};
-use crate::patch::{Conversion, Patch, convert, patch_run};
+use crate::patch::{Conversion, Patch, convert, patch_head, patch_run};
 use crate::run::Packets;
 
 #[test]
@@ -49,6 +49,12 @@ fn rule_33_copies_have_the_flags_and_ids_of_their_receiver() {
         let mut out = b"before".to_vec();
         patch_run(&mut out, Packets::new(&stored, &ends), patch);
         assert_eq!(out[6..], hex(expected), "{patch:?}");
+        let first = &stored[..middle as usize];
+        let (mut copy, mut head) = (Vec::new(), Vec::new());
+        patch_run(&mut copy, Packets::new(first, &[middle]), patch);
+        let rest = patch_head(&mut head, first, patch);
+        head.extend_from_slice(&first[rest..]);
+        assert_eq!(head, copy, "head and rest are the copy: {patch:?}");
     }
 }
 
