@@ -123,7 +123,8 @@ impl<'a> Batch<'a> {
     }
 
     /// Lists `waiter` with the batch that holds `after` and makes that batch want a sync (law L3).
-    /// `false` when `after` is durable already: the caller goes on by itself.
+    /// `false` when `after` is durable already: the caller goes on by itself. On a poisoned journal
+    /// nobody who is listed is ever released.
     #[must_use]
     pub fn wait(&mut self, after: u64, waiter: u32) -> bool {
         self.list(after, Some(waiter))

@@ -194,9 +194,12 @@ impl Journal {
     ///
     /// # Errors
     /// Those of the disk; the checkpoints before stay valid. [`Error::Poisoned`] when the watermark
-    /// cannot pass any more.
+    /// cannot pass any more, [`Error::Closed`] behind a clean stop.
     pub fn write_checkpoint(&self, applied: u64, sections: &[(u32, &[u8])]) -> Result<(), Error> {
         let mut kept = self.kept.lock();
+        if self.lock.lock().is_none() {
+            return Err(Error::Closed);
+        }
         if kept.newest.is_some_and(|newest| newest > applied) {
             // A newer state is in place already.
             return Ok(());
@@ -212,8 +215,7 @@ impl Journal {
         self.vfs.fsync_dir(&dir).map_err(Error::io("fsync", &dir))?;
         kept.advance(applied);
         self.drop_others(*kept)?;
-        drop(kept);
-        self.reclaim().map(drop)
+        self.reclaim_below(&kept).map(drop)
     }
 
     fn write_frame(

@@ -62,7 +62,7 @@ pub struct Stats {
     pub poisoned: bool,
 }
 
-/// An open log. Lock order: `kept`, `writer`, `state`, the segment table.
+/// An open log. Lock order: `filling`, `kept`, `writer`, `state`, the segment table.
 pub struct Journal {
     pub(crate) vfs: Arc<dyn Vfs>,
     pub(crate) dir: PathBuf,
@@ -82,13 +82,16 @@ pub struct Journal {
     pub(crate) writer: Mutex<Writer>,
     pub(crate) segments: Segments,
     pub(crate) kept: Mutex<Kept>,
+    /// Held while a file of the pool is made: `close` lets go of the directory only behind it.
+    pub(crate) filling: Mutex<()>,
     pub(crate) pool_number: AtomicU64,
     pub(crate) counters: Counters,
     pub(crate) lock: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
 impl Journal {
-    /// Takes the batch mutex.
+    /// Takes the batch mutex. While the guard lives, its thread may ask for `durable`, `dead`,
+    /// `add_live`, `read`, `segments` and `victim`; every other call takes the same mutex again.
     #[must_use]
     pub fn batch(&self) -> Batch<'_> {
         Batch::new(self, self.state.lock())

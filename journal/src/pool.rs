@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::checkpoint::Kept;
 use crate::error::Error;
 use crate::journal::Journal;
 use crate::segment;
@@ -58,8 +59,12 @@ impl Journal {
     /// # Errors
     /// Those of the disk, full or broken. Nothing is poisoned: nothing durable was at stake.
     pub fn filler_step(&self) -> Result<bool, Error> {
-        if self.state.lock().prepared.len() >= self.options.prepared_segments {
-            return Ok(false);
+        let _filling = self.filling.lock();
+        {
+            let state = self.state.lock();
+            if state.closing || state.prepared.len() >= self.options.prepared_segments {
+                return Ok(false);
+            }
         }
         let number = self.next_pool_number();
         let temporary = unfinished(&self.dir, number);
@@ -91,6 +96,9 @@ impl Journal {
         let zeros = vec![0; FILL];
         let mut offset = 0;
         while offset < size {
+            if self.state.lock().closing {
+                return Err(Error::Closed);
+            }
             let piece = usize::try_from(size - offset).unwrap_or(FILL).min(FILL);
             let zeros = zeros.get(..piece).unwrap_or(&zeros);
             write_all(&*file, offset, zeros).map_err(Error::io("write", path))?;
@@ -143,7 +151,15 @@ impl Journal {
     /// # Errors
     /// Those of the disk. A segment whose file could not be moved is found again at the next start.
     pub fn reclaim(&self) -> Result<usize, Error> {
-        let Some(floor) = self.kept.lock().floor() else {
+        self.reclaim_below(&self.kept.lock())
+    }
+
+    /// As `reclaim`, with the checkpoints held, so that `close` waits for the end of it.
+    pub(crate) fn reclaim_below(&self, kept: &Kept) -> Result<usize, Error> {
+        if self.lock.lock().is_none() {
+            return Err(Error::Closed);
+        }
+        let Some(floor) = kept.floor() else {
             return Ok(0);
         };
         let mut recycled = Vec::new();

@@ -71,6 +71,7 @@ impl Recovery {
             writer: Mutex::new(writer),
             segments: self.segments,
             kept: Mutex::new(self.kept),
+            filling: Mutex::new(()),
             pool_number: AtomicU64::new(pool_number),
             counters: Counters::default(),
             lock: Mutex::new(Some(self.lock)),

@@ -101,6 +101,9 @@ impl Journal {
         self.work.notify_all();
         self.filler_work.notify_all();
         let result = self.drain();
+        // Nobody touches the directory any more once another process may.
+        let _filling = self.filling.lock();
+        let _kept = self.kept.lock();
         *self.lock.lock() = None;
         result
     }

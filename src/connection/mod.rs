@@ -9,8 +9,11 @@
 //! Not here: protocols, and what bytes mean.
 
 mod counters;
+mod deadlines;
+mod ending;
+mod seat;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod transport;
 mod worker;
 
@@ -23,7 +26,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use ternmq_core::command::{Close, Command};
+use ternmq_core::command::Command;
 use ternmq_core::effect::EndReason;
 use ternmq_core::ids::{Now, Token};
 use tokio::time::Sleep;
@@ -32,8 +35,11 @@ use crate::engine::{Engine, Link, Outgoing};
 use crate::frontends::{End, Ended, Frontend, Output, Parting, Turn};
 
 pub use counters::{Counters, Reason};
+pub use seat::{Seat, Seated};
 pub use transport::Transport;
 
+use deadlines::Deadlines;
+use ending::{Finish, LINGER_MS, drain};
 use worker::{OUTPUT_BYTES, Worker};
 
 /// Waiting times of a connection, in milliseconds.
@@ -96,27 +102,6 @@ enum Heard {
     Open,
     /// It has closed, or the connection is broken.
     Closed,
-}
-
-/// Absolute times on the mono clock, in milliseconds.
-#[derive(Default)]
-struct Deadlines {
-    /// What the link was told last; earlier than all others, or they would be late.
-    armed: Option<u64>,
-    connect: u64,
-    parked: Option<u64>,
-    stalled: Option<u64>,
-    flush: u64,
-}
-
-/// Why a conversation is over.
-enum Finish {
-    Client(Ended),
-    Server(End),
-    /// The client closed its half without goodbye.
-    Closed,
-    Broken(io::Error),
-    Stalled,
 }
 
 impl<T: Transport> Connection<T> {
@@ -255,26 +240,6 @@ impl<T: Transport> Connection<T> {
         Ok(took_all)
     }
 
-    fn handle_timeout(&mut self, now: Now, worker: &mut Worker) -> Result<(), Finish> {
-        let due = |at: Option<u64>| at.is_some_and(|at| at <= now.mono_ms);
-        if due(self.deadlines.stalled) {
-            return Err(Finish::Stalled);
-        }
-        if !self.frontend.is_connected() && due(Some(self.deadlines.connect)) {
-            return Err(Finish::Server(End::ConnectTimeout));
-        }
-        let mut turn = turn(now, &self.link, &mut worker.commands, &mut worker.output);
-        if !self.frontend.parked() {
-            if due(self.frontend.poll_timeout()) {
-                self.frontend.handle_timeout(&mut turn)?;
-            }
-        } else if due(self.deadlines.parked) {
-            self.deadlines.parked = None;
-            self.frontend.refuse_parked(&mut turn)?;
-        }
-        Ok(())
-    }
-
     /// Encodes deliveries until the output is full (law L22) and keeps the others, in order.
     fn encode(&mut self, now: Now, worker: &mut Worker) {
         let fresh = &mut worker.released.deliveries;
@@ -322,8 +287,13 @@ impl<T: Transport> Connection<T> {
         let mut turn = turn(now, &self.link, &mut worker.commands, &mut worker.output);
         if large {
             let length = self.rest.len() + read;
-            let wanted = self.frontend.needed().clamp(length, 2 * length);
-            self.rest.reserve_exact(wanted - self.rest.len());
+            match self.frontend.needed() {
+                0 => self.rest.reserve(read),
+                needed => {
+                    let wanted = needed.clamp(length, 2 * length);
+                    self.rest.reserve_exact(wanted - self.rest.len());
+                }
+            }
             let input = worker.input.get(..read).unwrap_or_default();
             self.rest.extend_from_slice(input);
             let taken = self.frontend.handle_input(&self.rest, &mut turn)?;
@@ -375,90 +345,6 @@ impl<T: Transport> Connection<T> {
         let mut turn = turn(now, &self.link, &mut worker.commands, &mut worker.output);
         self.frontend.handle_written(&mut turn);
     }
-
-    /// Sees to it that the earliest deadline is heard of. One that moves back costs nothing: the
-    /// old one fires, finds nothing due and is set again.
-    fn arm(&mut self, now: Now) {
-        let parked = self.frontend.parked();
-        if parked {
-            let wait = self.environment.options.block_timeout_ms;
-            let until = now.mono_ms.saturating_add(wait);
-            self.deadlines.parked.get_or_insert(until);
-        } else {
-            self.deadlines.parked = None;
-        }
-        let connect = (!self.frontend.is_connected()).then_some(self.deadlines.connect);
-        let own = if parked {
-            self.deadlines.parked
-        } else {
-            self.frontend.poll_timeout()
-        };
-        let wanted = [connect, own, self.deadlines.stalled];
-        if let Some(next) = wanted.into_iter().flatten().min()
-            && self.deadlines.armed.is_none_or(|armed| next < armed)
-        {
-            self.deadlines.armed = Some(next);
-            self.link.set_timeout(Some(next));
-        }
-    }
-
-    /// Ends the conversation: what was decided goes to the broker, the last words to the output.
-    fn finish(&mut self, finish: Finish, now: Now, worker: &mut Worker) {
-        let (reason, parting, heard) = finish.consequences();
-        tracing::debug!(slot = self.link.id().slot, reason = reason.as_str(), %finish, "connection ends");
-        self.environment.counters.count(reason);
-        match finish {
-            Finish::Server(end) => {
-                let mut turn = turn(now, &self.link, &mut worker.commands, &mut worker.output);
-                self.frontend.handle_end(end, &mut turn);
-            }
-            Finish::Broken(_) | Finish::Stalled => worker.output.discard(),
-            Finish::Client(_) | Finish::Closed => {}
-        }
-        self.submit(worker);
-        self.rest = Vec::new();
-        self.deliveries = VecDeque::new();
-        self.deadlines.flush = now.mono_ms + LINGER_MS;
-        self.link.set_timeout(Some(self.deadlines.flush));
-        self.phase = Phase::Flushing { parting, heard };
-    }
-
-    /// Lets the last words out, as far as the socket takes them in time.
-    fn flush(&mut self, context: &mut Context<'_>, worker: &mut Worker) -> Poll<()> {
-        while !worker.output.is_empty() {
-            match write_once(&mut self.transport, context, &mut worker.output) {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(_)) => worker.output.discard(),
-                Poll::Pending => {
-                    // For the sake of its timeout; nothing else matters any more.
-                    self.link.take_answers(&mut worker.released);
-                    let now = self.environment.engine.now();
-                    if now.mono_ms < self.deadlines.flush {
-                        return Poll::Pending;
-                    }
-                    worker.output.discard();
-                }
-            }
-        }
-        Poll::Ready(())
-    }
-
-    /// Tells the broker what was written and that the connection is gone.
-    fn close(&mut self, parting: Parting, now: Now, worker: &mut Worker) {
-        self.handle_written(now, worker);
-        self.submit(worker);
-        self.link.close(self.frontend.close(parting));
-    }
-
-    /// A front-end panicked (law L27): nothing of it can be trusted, not even what was written.
-    fn end_panicked(&mut self) {
-        self.environment.counters.count(Reason::Panicked);
-        tracing::error!(
-            slot = self.link.id().slot,
-            "a front-end panicked; its connection ends"
-        );
-        self.link.close(Close::default());
-    }
 }
 
 impl<T: Transport> Future for Connection<T> {
@@ -483,45 +369,6 @@ impl<T: Transport> Future for Connection<T> {
         }
         worker.give_back();
         polled
-    }
-}
-
-impl Finish {
-    fn consequences(&self) -> (Reason, Parting, Heard) {
-        match self {
-            Self::Client(ended) => {
-                let reason = match ended {
-                    Ended::Goodbye => Reason::Goodbye,
-                    Ended::Fault(_) => Reason::Fault,
-                    Ended::Silent => Reason::Silent,
-                };
-                (reason, ended.parting(), Heard::Open)
-            }
-            Self::Server(End::TakenOver) => (Reason::TakenOver, Parting::Lost, Heard::Open),
-            Self::Server(End::Stopping) => (Reason::Stopping, Parting::Polite, Heard::Open),
-            Self::Server(End::ConnectTimeout) => {
-                (Reason::ConnectTimeout, Parting::Lost, Heard::Open)
-            }
-            Self::Closed | Self::Broken(_) => (Reason::Lost, Parting::Lost, Heard::Closed),
-            Self::Stalled => (Reason::WriteStall, Parting::Lost, Heard::Closed),
-        }
-    }
-}
-
-impl std::fmt::Display for Finish {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Client(Ended::Fault(fault)) => f.write_str(fault),
-            Self::Broken(error) => write!(f, "{error}"),
-            Self::Closed => f.write_str("closed by the client"),
-            Self::Client(_) | Self::Server(_) | Self::Stalled => Ok(()),
-        }
-    }
-}
-
-impl From<Ended> for Finish {
-    fn from(ended: Ended) -> Self {
-        Self::Client(ended)
     }
 }
 
@@ -554,34 +401,6 @@ fn write_once<T: Transport>(
     }
 }
 
-fn drain<T: Transport>(
-    transport: &mut T,
-    shut: &mut bool,
-    until: Pin<&mut Sleep>,
-    context: &mut Context<'_>,
-    worker: &mut Worker,
-) -> Poll<()> {
-    if until.poll(context).is_ready() {
-        return Poll::Ready(());
-    }
-    if !*shut {
-        match transport.poll_shutdown(context) {
-            Poll::Ready(Ok(())) => *shut = true,
-            Poll::Ready(Err(_)) => return Poll::Ready(()),
-            Poll::Pending => {}
-        }
-    }
-    for _ in 0..READS_PER_POLL {
-        match transport.poll_read(context, &mut worker.input) {
-            Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
-            Poll::Ready(Ok(_)) => {}
-            Poll::Pending => return Poll::Pending,
-        }
-    }
-    context.waker().wake_by_ref();
-    Poll::Pending
-}
-
 /// The loop's own; front-ends do not use it.
 const STOP_TOKEN: Token = Token(u64::MAX);
 /// Reads of one poll; then the task wakes itself.
@@ -593,6 +412,3 @@ const ROUNDS_PER_POLL: u32 = 64;
 const LARGE_REST: usize = 16 << 10;
 /// Pieces of one `writev`.
 const SLICES_PER_WRITE: usize = 64;
-/// How long last words may take to leave, and how long the client may take to hang up after them,
-/// in milliseconds.
-const LINGER_MS: u64 = 1_000;

@@ -108,7 +108,7 @@ impl Service<Request<Incoming>> for Routes {
     type Future = <Router as tower_service::Service<Request<Incoming>>>::Future;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        request.extensions_mut().insert(self.peer);
+        request.extensions_mut().insert(self.peer.clone());
         // A router is always ready.
         self.router.clone().call(request)
     }

@@ -2,15 +2,10 @@
 
 mod detect;
 mod http;
-#[cfg(test)]
-mod tests;
 
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
@@ -19,7 +14,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 
 use crate::config::{Protocol, Protocols};
-use crate::connection::{Connection, Environment};
+use crate::connection::{Connection, Environment, Seat, Seated};
 use crate::frontends::websocket::RequestPeer;
 use crate::frontends::{ByteProtocol, Carrier, Peer, Registry};
 
@@ -158,7 +153,7 @@ struct Acceptor {
 impl Acceptor {
     /// Gives an accepted connection its task, if there is a seat for it.
     fn admit(self: Arc<Self>, stream: TcpStream, address: SocketAddr) {
-        let Some(seat) = Seat::take(&self.hall) else {
+        let Some(seat) = Seat::take(&self.hall.environment, self.hall.max_connections) else {
             return;
         };
         if let Err(error) = prepare(&stream) {
@@ -178,7 +173,11 @@ impl Acceptor {
     /// Reads until it is clear what the client speaks.
     async fn discover(self: Arc<Self>, stream: TcpStream, address: SocketAddr, seat: Seat) {
         let patience = self.patience();
-        let read = tokio::time::timeout(patience, read_first(&stream)).await;
+        let mut stop = self.hall.stop.clone();
+        let read = tokio::select! {
+            read = tokio::time::timeout(patience, read_first(&stream)) => read,
+            _ = stop.wait_for(|stop| *stop) => return,
+        };
         let Ok(Ok((detected, first))) = read else {
             tracing::debug!(listener = %self.name, %address, "gone, or silent for too long");
             return;
@@ -195,16 +194,13 @@ impl Acceptor {
                     Detected::Http2 => Version::Two,
                     _ => Version::One,
                 };
-                let peer = RequestPeer { address };
+                let seat = Arc::new(seat);
+                let peer = RequestPeer { address, seat };
                 let routes = Routes { router, peer };
-                let stop = self.hall.stop.clone();
                 // Boxed: it is larger by far than the task that found it.
-                let served = http::serve(stream, first, version, routes, patience, stop);
-                let future = Box::pin(served);
-                tokio::spawn(Seated {
-                    future,
-                    _seat: seat,
-                });
+                tokio::spawn(Box::pin(http::serve(
+                    stream, first, version, routes, patience, stop,
+                )));
             }
             Detected::Byte(_) => self.turn_away(address, Foreign::Unknown),
             Detected::Foreign(foreign) => self.turn_away(address, foreign),
@@ -231,11 +227,8 @@ impl Acceptor {
             Ok(link) => {
                 tracing::debug!(listener = %self.name, %address, %protocol, slot = link.id().slot, "connected");
                 let environment = Arc::clone(&self.hall.environment);
-                let future = Connection::new(environment, stream, frontend, link, first);
-                tokio::spawn(Seated {
-                    future,
-                    _seat: seat,
-                });
+                let connection = Connection::new(environment, stream, frontend, link, first);
+                tokio::spawn(Seated::new(connection, seat));
             }
             Err(refusal) => {
                 tracing::debug!(listener = %self.name, %address, %refusal, "refused");
@@ -303,50 +296,6 @@ async fn read_first(stream: &TcpStream) -> io::Result<(Detected, Vec<u8>)> {
         if let Some(detected) = detect(&first) {
             return Ok((detected, first));
         }
-    }
-}
-
-/// One of the connections there may be; free again when it is dropped.
-struct Seat {
-    environment: Arc<Environment>,
-}
-
-impl Seat {
-    fn take(hall: &Hall) -> Option<Self> {
-        let counters = &hall.environment.counters;
-        if !counters.enter(hall.max_connections) {
-            let refused = counters.refused();
-            if refused.is_power_of_two() {
-                tracing::warn!(
-                    refused,
-                    "closed a connection: limits.max_connections is reached"
-                );
-            }
-            return None;
-        }
-        Some(Self {
-            environment: Arc::clone(&hall.environment),
-        })
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.environment.counters.leave();
-    }
-}
-
-/// A connection in its seat. An async block would hold the connection twice.
-struct Seated<F> {
-    future: F,
-    _seat: Seat,
-}
-
-impl<F: Future<Output = ()> + Unpin> Future for Seated<F> {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        Pin::new(&mut self.future).poll(context)
     }
 }
 

@@ -73,7 +73,7 @@ struct Root {
 async fn answer_root(
     State(root): State<Root>,
     uri: Uri,
-    peer: Option<Extension<RequestPeer>>,
+    peer: Extension<RequestPeer>,
     headers: HeaderMap,
     request: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {

@@ -1,8 +1,5 @@
 //! From the configuration to the options of the parts.
 
-#[cfg(test)]
-mod tests;
-
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ternmq_core::address::{Address, QueueName};

@@ -6,9 +6,12 @@
     reason = "the tables and counts that a run shows are part of its result"
 )]
 
+mod admin;
 mod config;
 mod cross_protocol;
 mod limits;
+mod process;
 mod recovery;
 mod support;
+mod tidy;
 mod volume;

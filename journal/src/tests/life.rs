@@ -309,3 +309,22 @@ fn options_out_of_range_are_named() {
         );
     }
 }
+
+#[test]
+fn closed_journal_leaves_the_directory_alone() {
+    let (disk, journal) = fresh();
+    append(&journal, 1, b"x");
+    let applied = journal.close_batch(&mut journal.batch());
+    commit(&journal);
+    journal.state.lock().prepared.clear();
+    journal.close().unwrap();
+    let points = disk.points();
+    assert!(!journal.filler_step().unwrap());
+    assert!(matches!(
+        journal.write_checkpoint(applied, &[]),
+        Err(Error::Closed)
+    ));
+    assert!(matches!(journal.reclaim(), Err(Error::Closed)));
+    assert_eq!(journal.step().unwrap(), Step::Idle);
+    assert_eq!(disk.points(), points);
+}

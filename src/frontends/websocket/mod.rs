@@ -12,16 +12,16 @@ mod transport;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 
 use super::{ByteProtocol, Carrier, Peer, Registry};
-use crate::connection::{Connection, Environment};
+use crate::connection::{Connection, Environment, Seat, Seated};
 
 use choice::choose;
 use transport::WebSocketTransport;
@@ -42,10 +42,12 @@ pub struct Upgrades {
 }
 
 /// Who sent a request; put into each one by the listener.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub struct RequestPeer {
     /// Its address.
     pub address: SocketAddr,
+    /// Its connection's; a WebSocket keeps it.
+    pub seat: Arc<Seat>,
 }
 
 /// The upgrade routes, all but `/`, which other requests may share: see [`upgrade`].
@@ -70,7 +72,7 @@ pub fn wants_upgrade(headers: &HeaderMap) -> bool {
 pub async fn upgrade(
     State(upgrades): State<Arc<Upgrades>>,
     uri: Uri,
-    peer: Option<axum::Extension<RequestPeer>>,
+    Extension(peer): Extension<RequestPeer>,
     headers: HeaderMap,
     request: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
@@ -95,23 +97,17 @@ pub async fn upgrade(
         upgrades.registry.has(protocol)
     });
     match choice {
-        Ok(choice) => open(
-            &upgrades,
-            peer.map(|axum::Extension(peer)| peer),
-            choice,
-            request,
-        ),
+        Ok(choice) => open(&upgrades, peer, choice, request),
         Err(refused) => (StatusCode::BAD_REQUEST, format!("{refused}\n")).into_response(),
     }
 }
 
 fn open(
     upgrades: &Arc<Upgrades>,
-    peer: Option<RequestPeer>,
+    RequestPeer { address, seat }: RequestPeer,
     choice: choice::Choice,
     request: WebSocketUpgrade,
 ) -> Response {
-    let address = peer.map_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)), |peer| peer.address);
     let peer = Peer {
         address,
         carrier: Carrier::WebSocket,
@@ -137,7 +133,8 @@ fn open(
         .max_frame_size(upgrades.max_message_bytes)
         .on_upgrade(move |socket| {
             let transport = WebSocketTransport::new(socket, choice.protocol);
-            Connection::new(environment, transport, frontend, link, Vec::new())
+            let connection = Connection::new(environment, transport, frontend, link, Vec::new());
+            Seated::new(connection, seat)
         })
 }
 
