@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::consumers::{Consumer, Shift};
 use crate::support::http::{Http, Response, request};
-use crate::support::ledger::{Ledger, Message, Takes};
+use crate::support::ledger::{Ledger, Takes};
 use crate::support::mqtt::{Mqtt, Session, connect, packet, publish};
 use crate::support::process::{Home, Process, wait_until};
 use crate::support::publishers::{Plan, Publisher, Target};
