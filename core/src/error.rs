@@ -48,6 +48,8 @@ pub enum Limit {
     Retained,
     /// `limits.max_waiters`
     Waiters,
+    /// `limits.max_connections`
+    Connections,
 }
 
 impl Refusal {

@@ -38,7 +38,7 @@ impl Broker {
             let live = if name == 0 {
                 0
             } else {
-                u32::try_from(run.block().len()).unwrap_or(0)
+                record::live_bytes(&run)
             };
             let stored = self.store.insert(Some(Arc::clone(&run)), name, live);
             self.enqueue(&targets, stored, &run, pass);

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use crate::ids::QueueId;
 use crate::queue::Count;
 
-pub(crate) use message::{MoveRecord, Moved, RefRecord, address, decode_message};
+pub(crate) use message::{MoveRecord, Moved, RefRecord, address, decode_message, live_bytes};
 pub(crate) use message::{read_origin, write_message, write_move, write_origin, write_ref};
 pub(crate) use state::{BindingRecord, QueueRecord, SessionRecord};
 pub(crate) use wire::{Reader, Writer};

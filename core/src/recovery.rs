@@ -464,9 +464,10 @@ impl Broker {
         };
         let refs = self.store.stored(run).map_or(0, Stored::refs);
         let count = u64::from(message.run.count().max(1));
-        let bytes = message.run.block().len() as u64;
-        // As if all references had been charged evenly: at most the whole block.
-        let live = u32::try_from((bytes * u64::from(refs) / count).min(bytes)).unwrap_or(u32::MAX);
+        let bytes = u64::from(record::live_bytes(&message.run));
+        // As if all references had been charged evenly: at most the whole, and never nothing.
+        let share = (bytes * u64::from(refs)).div_ceil(count).min(bytes);
+        let live = u32::try_from(share).unwrap_or(u32::MAX);
         let messages = message.run.detached();
         self.store.load(run, Arc::new(messages), live);
         Ok(live)

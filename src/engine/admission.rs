@@ -83,7 +83,8 @@ impl AsRef<[u8]> for Block {
 }
 
 /// Copies `bytes` into one exact-size allocation that holds the charge.
-pub(crate) fn block(charge: Charge, bytes: &[u8]) -> Bytes {
+pub(crate) fn block(mut charge: Charge, bytes: &[u8]) -> Bytes {
+    charge.shrink(bytes.len());
     Bytes::from_owner(Block {
         bytes: bytes.into(),
         _charge: charge,

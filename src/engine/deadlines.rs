@@ -81,6 +81,12 @@ impl Deadlines {
         (*first.key() <= now_ms).then(|| first.remove_entry())
     }
 
+    /// Entries of connections.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.buckets.lock().values().map(Vec::len).sum()
+    }
+
     fn wake_before(&self, at_ms: u64) {
         if at_ms < self.sleeping_until_ms.load(Ordering::SeqCst) {
             self.work.notify_one();

@@ -11,7 +11,7 @@ use ternmq_core::command::{Close, Command};
 use ternmq_core::ids::ConnectionId;
 
 use super::admission::{self, Charge};
-use super::outbox::{Contents, Released};
+use super::outbox::{Contents, Outbox, Released};
 use super::{Shared, watch};
 
 /// A connection: a slot with an outbox. It is used by one task at a time. Dropping it without
@@ -44,6 +44,10 @@ impl Link {
     /// Decides a batch of commands in order and leaves `commands` empty. Effects are in the
     /// outboxes when this returns; nobody wakes this connection for its own: call [`Link::take`].
     pub fn submit(&self, commands: &mut Vec<Command>) {
+        if self.closed {
+            commands.clear();
+            return;
+        }
         self.shared.submit(self.id, commands);
     }
 
@@ -61,14 +65,15 @@ impl Link {
         self.shared.largest_publish()
     }
 
-    /// Copies a body into one exact-size block; the charge returns when its last reference goes.
+    /// Copies a body into one exact-size block. The charge returns when its last reference goes;
+    /// what it has above the body's size returns now.
     pub fn block(&self, charge: Charge, bytes: &[u8]) -> Bytes {
         admission::block(charge, bytes)
     }
 
     /// Sets whom to wake. Before the first [`Link::take`], and whenever the task changes.
     pub fn set_waker(&self, waker: &Waker) {
-        if let Some(outbox) = self.shared.slots.outbox(self.id.slot) {
+        if let Some(outbox) = self.outbox() {
             let mut contents = outbox.contents.lock();
             match &mut contents.waker {
                 Some(current) => current.clone_from(waker),
@@ -92,14 +97,18 @@ impl Link {
     }
 
     fn collect(&self, mut look: impl FnMut(&mut Contents, u64) -> Option<u64>) {
-        let Some(outbox) = self.shared.slots.outbox(self.id.slot) else {
-            return;
-        };
+        let Some(outbox) = self.outbox() else { return };
         let journal = &*self.shared.journal;
         watch::collect(journal, self.id.slot, &outbox.pending, || {
             let mut contents = outbox.contents.lock();
             look(&mut contents, journal.durable())
         });
+    }
+
+    /// Its outbox; none once it is closed, as the slot may be another's then.
+    fn outbox(&self) -> Option<&Outbox> {
+        let outbox = self.shared.slots.outbox(self.id.slot);
+        outbox.filter(|_| !self.closed)
     }
 
     fn unstash(&self, into: &mut Released) {
@@ -120,7 +129,9 @@ impl Link {
     /// Sets when [`Released::timeout`] is raised, in milliseconds of the mono clock; it fires up to
     /// 32 ms late. Cheap to move back.
     pub fn set_timeout(&self, at_mono_ms: Option<u64>) {
-        self.shared.set_timeout(self.id, at_mono_ms);
+        if !self.closed {
+            self.shared.set_timeout(self.id, at_mono_ms);
+        }
     }
 
     /// Ends the connection; nothing of it leaves after this.

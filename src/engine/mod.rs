@@ -10,6 +10,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -128,6 +129,7 @@ struct Shared {
     counters: Arc<Counters>,
     syncs: Arc<Syncs>,
     poison: Arc<Poison>,
+    threads: Mutex<Threads>,
     stopping: AtomicBool,
     finished: AtomicBool,
 }
@@ -141,6 +143,13 @@ struct State {
     order: Vec<(ConnectionId, usize)>,
     places: Places,
     parked: Parked,
+}
+
+/// Threads that [`Engine::finish`] waits for; the journal waits for its own.
+#[derive(Debug, Default)]
+struct Threads {
+    filler: Option<JoinHandle<()>>,
+    checkpoint: Option<JoinHandle<()>>,
 }
 
 /// Set once when the journal has failed (law L8).
@@ -181,15 +190,18 @@ impl Engine {
             releases.hand_over(slots);
         };
         let poison = Arc::clone(&shared.poison);
+        let mut threads = shared.threads.lock();
         shared
             .journal
             .spawn(on_waiters, move |error| poison.set(&error))?;
-        shared.journal.spawn_filler()?;
+        threads.filler = Some(shared.journal.spawn_filler()?);
         let checkpoints = Arc::clone(shared);
-        std::thread::Builder::new()
+        let checkpoint = std::thread::Builder::new()
             .name("checkpoint".into())
             .spawn(move || checkpoints.run_checkpoints())
             .map_err(EngineError::Thread)?;
+        threads.checkpoint = Some(checkpoint);
+        drop(threads);
         let releases = Arc::clone(shared);
         tokio::spawn(async move { releases.run_releases().await });
         let deadlines = Arc::clone(shared);
@@ -206,7 +218,7 @@ impl Engine {
             return Err(Refusal::Unavailable);
         }
         let id = self.shared.slots.open();
-        let id = id.ok_or(Refusal::LimitReached(Limit::Waiters))?;
+        let id = id.ok_or(Refusal::LimitReached(Limit::Connections))?;
         let link = Link::new(Arc::clone(&self.shared), id);
         if self.is_stopping() {
             // It was flagged too late or not at all.
@@ -253,12 +265,17 @@ impl Engine {
     /// The journal failed, now or before.
     pub fn finish(&self) -> Result<(), EngineError> {
         self.stop();
-        self.shared.finished.store(true, Ordering::SeqCst);
-        self.shared.checkpoints.wake();
-        self.shared.releases.nudge();
-        self.shared.wake_deadlines();
-        self.shared.journal.close()?;
-        Ok(())
+        let shared = &self.shared;
+        shared.finished.store(true, Ordering::SeqCst);
+        shared.checkpoints.wake();
+        shared.releases.nudge();
+        shared.wake_deadlines();
+        let Threads { filler, checkpoint } = std::mem::take(&mut *shared.threads.lock());
+        // A checkpoint needs the journal thread, and must not be written once the lock is released.
+        join(checkpoint);
+        let closed = shared.journal.close();
+        join(filler);
+        Ok(closed?)
     }
 
     /// Whether [`Engine::stop`] has been called.
@@ -293,6 +310,12 @@ impl Poison {
         tracing::error!(%error, "the journal has failed; nothing is confirmed any more");
         self.poisoned.store(true, Ordering::SeqCst);
         self.told.notify_waiters();
+    }
+}
+
+fn join(thread: Option<JoinHandle<()>>) {
+    if thread.is_some_and(|thread| thread.join().is_err()) {
+        tracing::error!("a thread of the engine panicked");
     }
 }
 

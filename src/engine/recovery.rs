@@ -87,6 +87,7 @@ impl Shared {
             counters: Arc::default(),
             syncs,
             poison: Arc::new(Poison::default()),
+            threads: Mutex::default(),
             stopping: AtomicBool::new(false),
             finished: AtomicBool::new(false),
             journal,

@@ -157,7 +157,9 @@ impl Shared {
         self.counters.lock_wait.add(nanos_since(asked));
         let held = Instant::now();
         let mut aftermath = Aftermath::default();
-        let mut call = Call::new(self.clock.now(), id, commands);
+        let now = self.clock.now();
+        self.journal.set_wall(micros(now.wall_ms));
+        let mut call = Call::new(now, id, commands);
         self.decide(&mut state, &mut call, &mut aftermath);
         self.counters.lock_hold.add(nanos_since(held));
         if aftermath.more {
@@ -294,6 +296,11 @@ fn group_end(commands: &[Command]) -> usize {
         }
     }
     commands.len()
+}
+
+/// Milliseconds as the journal writes times, for humans.
+fn micros(wall_ms: u64) -> i64 {
+    i64::try_from(wall_ms.saturating_mul(1_000)).unwrap_or(i64::MAX)
 }
 
 fn connection_of(effect: &Effect) -> Option<ConnectionId> {

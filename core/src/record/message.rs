@@ -59,8 +59,13 @@ pub(crate) fn write_message(
     for (queue, sequence) in targets {
         head.u32(queue.0).u64(sequence);
     }
-    let live = u32::try_from(run.block().len()).unwrap_or(u32::MAX);
-    log.append(MSG, head.bytes(), Some(run.block()), live)
+    log.append(MSG, head.bytes(), Some(run.block()), live_bytes(run))
+}
+
+/// Bytes of a run's record that are alive while all its messages are. Never 0: empty messages need
+/// their record too, and a segment without live bytes is freed (law L28).
+pub(crate) fn live_bytes(run: &Run) -> u32 {
+    u32::try_from(run.block().len().max(1)).unwrap_or(u32::MAX)
 }
 
 /// Reads a MSG. The block is a slice of `payload`.

@@ -117,7 +117,6 @@ fn l3_held_effect_costs_its_receiver_one_wake_up() {
     assert_eq!(consumer.bodies(), [b"a", b"b"]);
 }
 
-/// Mutant caught: `HeldAnswer` taken without looking again after `list` said it is too late.
 #[test]
 fn l3_take_releases_what_became_durable_while_nobody_woke() {
     let world = World::new();

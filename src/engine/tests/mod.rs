@@ -9,8 +9,8 @@ use std::task::{Wake, Waker};
 use bytes::Bytes;
 use ternmq_core::address::{Address, Filter, QueueName};
 use ternmq_core::command::{
-    Command, Consume, Publish, QueueSpec, Retain, RoutingType, SendMode, Settle, SettleMode,
-    Source, Tags,
+    Attach, BindRequest, BindTarget, Command, Consume, Publish, QueueSpec, Retain, RoutingType,
+    SendMode, Settle, SettleMode, Source, Tags,
 };
 use ternmq_core::dialect::Dialect;
 use ternmq_core::effect::{Answer, Delivery};
@@ -225,6 +225,32 @@ impl Client {
         self.consume(key, Source::Anycast(address(name)), prefetch)
     }
 
+    /// Attaches a session that gets messages without a queue.
+    fn subscribe_at_most_once(&mut self, name: &str) {
+        let token = self.next_token();
+        self.submit(Command::Attach(Attach {
+            name: format!("session-{}", self.link.id().slot).into(),
+            principal: "user".into(),
+            clean: true,
+            expiry_ms: Some(0),
+            durable: false,
+            hold: false,
+            window: 100,
+            token: Some(token),
+        }));
+        let request = BindRequest {
+            target: BindTarget::Filter(filter(name)),
+            qos: 0,
+            queued: false,
+            retained: false,
+        };
+        let token = self.next_token();
+        self.submit(Command::Bind {
+            requests: vec![request],
+            token: Some(token),
+        });
+    }
+
     fn settle(&mut self, key: u32, tag: Tag, n: u32, token: Option<Token>) {
         self.submit(Command::Settle(Settle {
             consumer: ConsumerKey(key),
@@ -282,6 +308,18 @@ fn publish(
         queue: None,
         retain: Retain::No,
         token,
+    })
+}
+
+fn at_most_once(to: &str, body: &[u8]) -> Command {
+    let mut run = run_of(to, Bytes::copy_from_slice(body), Durable::No);
+    run.envelope.at_most_once = true;
+    Command::Publish(Publish {
+        run: Arc::new(run),
+        mode: SendMode::Publish,
+        queue: None,
+        retain: Retain::No,
+        token: None,
     })
 }
 

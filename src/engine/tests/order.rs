@@ -148,32 +148,39 @@ fn l10_dropped_link_is_a_lost_connection_with_nothing_written() {
 
 /// Mutant caught: `is_open` without the generation.
 #[test]
-fn l12_stale_connection_gets_nothing_of_its_successor() {
+fn l12_successor_of_a_slot_gets_nothing_decided_for_the_one_before() {
+    let world = World::new();
+    let mut first = world.client();
+    first.subscribe_at_most_once("t");
+    world.commit();
+    let slot = first.link.id().slot;
+    let producer = world.client();
+    // Decided for the first, expanded when the second has its slot.
+    let draining = world.engine.shared.fanouts.drain.lock();
+    producer.submit(at_most_once("t", b"a"));
+    drop(first);
+    let second = world.client();
+    assert_eq!(second.link.id().slot, slot);
+    drop(draining);
+    world.engine.shared.drain_fanouts();
+    assert_eq!(second.rings(), 0);
+    assert!(second.take().is_empty());
+}
+
+/// Mutant caught: `Link::outbox` that does not ask whether the link is closed.
+#[test]
+fn l12_closed_link_does_not_take_what_is_its_successors() {
     let world = World::new();
     world.declare("q");
     let mut first = world.client();
-    let id = first.link.id();
-    first.consume_queue(1, "q", 10);
     first.link.close(Close::default());
-    let second = world.client();
-    assert_eq!(second.link.id().slot, id.slot);
-    assert_ne!(second.link.id().generation, id.generation);
-    let mut producer = world.client();
-    producer.send("q", b"a");
-    world.commit();
-    assert!(second.take().is_empty());
-    drop(first);
-    assert!(
-        world
-            .engine
-            .shared
-            .slots
-            .outbox(id.slot)
-            .unwrap()
-            .contents
-            .lock()
-            .is_open(second.link.id().generation)
-    );
+    let mut second = world.client();
+    assert_eq!(second.link.id().slot, first.link.id().slot);
+    let token = second.send_transient("q", b"a");
+    assert!(first.take().is_empty());
+    first.send_transient("q", b"b");
+    assert_eq!(second.answers(), [token]);
+    assert_eq!(world.engine.stats().broker.messages, 1);
 }
 
 #[test]
@@ -222,4 +229,28 @@ fn timeout_fires_once_and_can_be_moved_back_for_nothing() {
     world.time.advance(1_000);
     shared.step_deadlines();
     assert!(client.take().is_empty());
+}
+
+/// Mutant caught: `time_out` that takes every entry for the current one.
+#[test]
+fn timeout_entries_left_behind_are_forgotten_when_they_come_up() {
+    let world = World::new();
+    let client = world.client();
+    let shared = &world.engine.shared;
+    for _ in 0..10 {
+        let now = world.engine.now().mono_ms;
+        client.link.set_timeout(Some(now + 60_000));
+        client.link.set_timeout(Some(now + 50));
+        world.time.advance(100);
+        shared.step_deadlines();
+        assert!(client.take().timeout);
+    }
+    client
+        .link
+        .set_timeout(Some(world.engine.now().mono_ms + 200_000));
+    for _ in 0..100 {
+        world.time.advance(1_000);
+        shared.step_deadlines();
+    }
+    assert_eq!(shared.deadlines.len(), 1);
 }

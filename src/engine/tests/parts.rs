@@ -1,6 +1,7 @@
 //! The small parts by themselves: clock, histogram, places.
 
 use crate::engine::Histogram;
+use crate::engine::outbox::Contents;
 use crate::engine::places::Places;
 
 use super::*;
@@ -99,4 +100,45 @@ fn l28_place_of_a_moved_message_goes_with_its_last_live_byte() {
     assert_eq!(places.remove_live(10, 10), 900);
     assert_eq!(places.find(10), 10);
     assert!(Places::decode(&[0; 21]).is_err());
+}
+
+fn delivery(consumer: u32) -> Delivery {
+    Delivery {
+        consumer: ConsumerKey(consumer),
+        tag: 1,
+        run: Arc::new(run_of("q", Bytes::new(), Durable::Yes)),
+        first: 0,
+        count: 1,
+        attempts: 0,
+        duplicate: false,
+        retained: false,
+        queue: ternmq_core::ids::QueueId(1),
+        sequence: 1,
+        origin: None,
+    }
+}
+
+/// Consumers whose deliveries leave at this watermark.
+fn leaving(contents: &mut Contents, durable: u64) -> Vec<u32> {
+    let mut released = Released::default();
+    contents.take(&mut released, durable);
+    let consumer = |outgoing: &Outgoing| match outgoing {
+        Outgoing::Delivery(delivery) => delivery.consumer.0,
+        Outgoing::Fanout { .. } => 0,
+    };
+    released.deliveries.iter().map(consumer).collect()
+}
+
+/// Mutant caught: `push_delivery` that always appends to `held`.
+#[test]
+fn l2_delivery_of_an_earlier_batch_is_not_held_by_another_consumers_later_one() {
+    let mut contents = Contents::default();
+    contents.push_delivery(20, delivery(1), 0);
+    contents.push_delivery(10, delivery(2), 0);
+    contents.push_delivery(5, delivery(1), 0);
+    assert_eq!(leaving(&mut contents, 10), [2]);
+    contents.push_delivery(0, delivery(2), 10);
+    contents.push_delivery(0, delivery(1), 10);
+    assert_eq!(leaving(&mut contents, 10), [2]);
+    assert_eq!(leaving(&mut contents, 20), [1, 1, 1]);
 }
