@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use crate::support::consumers::{Consumer, Shift};
 use crate::support::http::{Http, Response, request};
-use crate::support::ledger::{Ledger, Takes};
+use crate::support::ledger::{Ledger, Message, Takes, payload};
 use crate::support::mqtt::{Mqtt, Session, connect, packet, publish};
 use crate::support::process::{Home, Process, wait_until};
 use crate::support::publishers::{Plan, Publisher, Target};
 use crate::support::stomp::{Frame, Stomp, frame};
-use crate::support::wire::Wire;
+use crate::support::wire::{PATIENCE, Wire};
 
 /// What a client gets before the connection ends.
 enum Answer {
@@ -204,7 +204,7 @@ fn mqtt_table() -> Vec<Bad> {
         later("truncated PUBLISH", &[0x32, 100, 0, 1, b't']),
     ];
     all.push(Bad {
-        answer: Answer::Bytes(&[0x20, 2, 0, 1]),
+        answer: Answer::Bytes(&[0x20, 3, 0, 0x84, 0]),
         ..bad("protocol level 9", level)
     });
     all
@@ -486,6 +486,55 @@ fn l20_full_memory_blocks_publishers_and_a_resumed_consumer_frees_them() {
     assert!(faults.is_empty(), "{faults:#?}");
 }
 
+/// A client with a window has nothing more to say until it is answered: what the server has read
+/// and kept while memory was full must not wait for more bytes.
+#[test]
+fn l20_what_was_read_ahead_is_confirmed_without_further_input() {
+    for publisher in Publisher::ALL {
+        let process = Home::new(PRESSED).start();
+        let (mut input, mut output) = publisher.connect(&process, 0, 0).unwrap();
+        input.set_patience(Duration::from_millis(500)).unwrap();
+        let (mut sent, mut confirmed) = (0, 0);
+        let message = |number| Message {
+            producer: 0,
+            number,
+        };
+        // Full memory: a whole window is open and nothing is answered.
+        loop {
+            while sent < confirmed + WINDOW {
+                let body = payload(message(sent), WINDOW_BODY_BYTES);
+                let target = Target::Queue("pressed");
+                let bytes = publisher.encode(message(sent), target, &body);
+                output.write_all(&bytes).unwrap();
+                sent += 1;
+            }
+            match publisher.read_confirm(&mut input, message(confirmed)) {
+                Ok(()) => confirmed += 1,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => panic!("{publisher:?}: {error}"),
+            }
+        }
+        input.set_patience(PATIENCE).unwrap();
+        let stomp = Stomp::connect(process.tcp("stomp"));
+        let consuming = std::thread::spawn(move || -> io::Result<()> {
+            let mut stomp = stomp?;
+            stomp.subscribe("/queue/pressed")?;
+            for _ in 0..sent {
+                let message = stomp.next()?;
+                stomp.ack(&message)?;
+            }
+            Ok(())
+        });
+        while confirmed < sent {
+            if let Err(error) = publisher.read_confirm(&mut input, message(confirmed)) {
+                panic!("{publisher:?}: {confirmed} of {sent} confirmed, then {error}");
+            }
+            confirmed += 1;
+        }
+        consuming.join().unwrap().unwrap();
+    }
+}
+
 /// Returns once no publisher was confirmed anything for [`SILENCE`], which is longer than 1.5 times
 /// the keep-alive of the MQTT publisher, although much is sent.
 fn wait_for_silence(ledger: &Ledger) {
@@ -515,6 +564,9 @@ memory = "4MiB"
 [[queue]]
 name = "pressed"
 "#;
+/// More than `limits.read_ahead_bytes`, by less than one read.
+const WINDOW: u64 = 72;
+const WINDOW_BODY_BYTES: usize = 4_096;
 const ROUNDS: usize = 10;
 const RSS_BYTES: u64 = 16 << 20;
 const LORISES: usize = 20;

@@ -66,7 +66,7 @@ impl Publisher {
 
     /// Connects and begins to publish as producer number `producer`.
     pub(crate) fn start(self, process: &Process, plan: &Arc<Plan>, producer: usize) -> Publishing {
-        let (input, output) = self.connect(process, plan, producer).unwrap();
+        let (input, output) = self.connect(process, producer, plan.keep_alive_s).unwrap();
         let number = plan.ledger.next_number(producer);
         let first = Message { producer, number };
         let writing = Arc::clone(plan);
@@ -81,17 +81,18 @@ impl Publisher {
         Publishing { writer, reader }
     }
 
-    fn connect(
+    /// Connects as producer number `producer`.
+    pub(crate) fn connect(
         self,
         process: &Process,
-        plan: &Plan,
         producer: usize,
+        keep_alive_s: u16,
     ) -> io::Result<(Input, Output)> {
         match self {
             Self::Mqtt => {
                 let client = format!("it-producer-{producer}");
                 let wire = process.tcp("mqtt");
-                Ok(Mqtt::connect(wire, &client, Session::Clean, plan.keep_alive_s)?.split())
+                Ok(Mqtt::connect(wire, &client, Session::Clean, keep_alive_s)?.split())
             }
             Self::Stomp => Ok(Stomp::connect(process.tcp("stomp"))?.split()),
             Self::Rest => {
@@ -114,7 +115,8 @@ impl Publisher {
         }
     }
 
-    fn encode(self, message: Message, target: Target, body: &[u8]) -> Vec<u8> {
+    /// The bytes that publish `message`.
+    pub(crate) fn encode(self, message: Message, target: Target, body: &[u8]) -> Vec<u8> {
         match self {
             Self::Mqtt => {
                 let (Target::Topic(name) | Target::Queue(name)) = target;
@@ -154,7 +156,8 @@ impl Publisher {
         }
     }
 
-    fn read_confirm(self, input: &mut Input, next: Message) -> io::Result<()> {
+    /// Reads the confirm of `next`; anything else is an error.
+    pub(crate) fn read_confirm(self, input: &mut Input, next: Message) -> io::Result<()> {
         let (got, wanted) = match self {
             Self::Mqtt => {
                 let id = Packet::read(input)?.id_of(0x40)?;
