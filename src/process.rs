@@ -1,4 +1,4 @@
-//! What the server asks of the process it lives in: a log, and room for file descriptors.
+//! What the server asks of the process it lives in: a log, room for file descriptors, small pages.
 
 #[cfg(test)]
 mod tests;
@@ -28,6 +28,17 @@ pub fn init_log(logging: &Logging) {
         Format::Human => log.try_init(),
         Format::Json => log.json().flatten_event(true).try_init(),
     };
+}
+
+/// Gives the process small pages only: the allocator asks for huge ones, and an idle server would
+/// hold 20 MiB instead of 7 for a few kilobytes in each of them. Linux' flag is the process', not
+/// the thread's.
+///
+/// # Errors
+/// What the system says when it refuses; nothing but memory is lost.
+pub fn use_small_pages() -> io::Result<()> {
+    rustix::thread::disable_transparent_huge_pages(true)?;
+    Ok(())
 }
 
 /// Raises the soft limit on open files to the hard limit and returns it; `None` is no limit. Each

@@ -29,7 +29,7 @@ impl Link {
             let mut released = Released::default();
             self.take(&mut released);
             let answer = take_answer(&mut released.answers, token);
-            *self.stash.lock() = released;
+            *self.stash.lock() = (!released.is_empty()).then(|| Box::new(released));
             match answer {
                 Some(answer) => Poll::Ready(answer),
                 None if self.shared.poison.is_set() => {

@@ -21,7 +21,7 @@ pub struct Link {
     id: ConnectionId,
     closed: bool,
     /// What [`Link::ask`] took and did not want.
-    pub(super) stash: Mutex<Released>,
+    pub(super) stash: Mutex<Option<Box<Released>>>,
     pub(super) tokens: AtomicU64,
 }
 
@@ -112,11 +112,9 @@ impl Link {
     }
 
     fn unstash(&self, into: &mut Released) {
-        let mut stash = self.stash.lock();
-        if stash.is_empty() {
+        let Some(stash) = self.stash.lock().take() else {
             return;
-        }
-        let stash = std::mem::take(&mut *stash);
+        };
         into.answers.extend(stash.answers);
         into.deliveries.extend(stash.deliveries);
         into.consumers_ended.extend(stash.consumers_ended);

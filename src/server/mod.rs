@@ -71,8 +71,8 @@ pub enum ServerError {
     StopTimeout,
 }
 
-/// A running server. Dropping it without [`Server::stop`] is a crash to its journal: nothing that
-/// was confirmed is lost.
+/// A running server. Dropping it ends its listeners and connections without waiting for anything;
+/// its data directory is free only after [`Server::stop`].
 pub struct Server {
     environment: Arc<Environment>,
     listeners: Vec<(String, SocketAddr, Protocols)>,
@@ -168,12 +168,7 @@ impl Server {
     /// The journal failed or did not close in time. What was confirmed is durable all the same.
     pub async fn stop(self) -> Result<(), ServerError> {
         let deadline = Instant::now() + Duration::from_secs(STOP_SECONDS);
-        for accepting in &self.accepting {
-            accepting.abort();
-        }
-        self.environment.engine.stop();
-        // Nobody listens when no HTTP connection is open.
-        let _ = self.stop.send(true);
+        self.begin_stop();
         let patience = deadline - GRACE;
         while self.environment.counters.open() > 0 && Instant::now() < patience {
             tokio::time::sleep(STOP_POLL).await;
@@ -187,6 +182,21 @@ impl Server {
             .await
             .map_err(|_| ServerError::StopTimeout)?
     }
+
+    fn begin_stop(&self) {
+        for accepting in &self.accepting {
+            accepting.abort();
+        }
+        self.environment.engine.stop();
+        // Nobody listens when no HTTP connection is open.
+        let _ = self.stop.send(true);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.begin_stop();
+    }
 }
 
 /// Runs a server until SIGTERM or Ctrl-C and stops it.
@@ -195,6 +205,9 @@ impl Server {
 /// See [`ServerError`].
 pub fn run(config: Config) -> Result<(), ServerError> {
     process::init_log(&config.logging);
+    if let Err(error) = process::use_small_pages() {
+        tracing::debug!(%error, "huge pages stay on");
+    }
     match process::raise_file_limit() {
         Ok(limit) => tracing::debug!(limit, "raised the limit on open files"),
         Err(error) => tracing::warn!(%error, "cannot raise the limit on open files"),

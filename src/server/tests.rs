@@ -285,6 +285,14 @@ async fn one_port_takes_every_protocol_by_its_first_bytes() {
     let mut answer = String::new();
     within(stomp.read_to_string(&mut answer)).await.unwrap();
     assert_eq!(answer, "hello\nbye\n");
+    let mut http2 = world.tcp("auto").await;
+    http2
+        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+        .await
+        .unwrap();
+    let mut head = [0; 9];
+    within(http2.read_exact(&mut head)).await.unwrap();
+    assert_eq!(head[3], 4, "a SETTINGS frame: {head:?}");
     for stranger in [
         &b"AMQP\x00\x01\x00\x00"[..],
         b"\x00\x00\x01\x46\x01ActiveMQ",

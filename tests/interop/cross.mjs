@@ -7,7 +7,7 @@ import WebSocket from 'ws';
 import { assert, check, fresh, host, http, Inbox, port, rest, within } from './lib.mjs';
 
 async function openMqtt(url, later) {
-  const client = await mqtt.connectAsync(url, { protocolVersion: 5, connectTimeout: 5_000 }, false);
+  const client = await mqtt.connectAsync(url, { protocolVersion: 4, connectTimeout: 5_000 }, false);
   later(() => client.endAsync(true));
   const inbox = new Inbox();
   client.on('message', (topic, body) => inbox.push(body.toString()));

@@ -200,8 +200,8 @@ too_large() {
 root_lists_endpoints() {
   expect 200 GET /
   matches '^text/plain' "$(header content-type)"
-  grep -q /v1 body
-  grep -q /metrics body
+  matches /v1 "$(cat body)"
+  matches /metrics "$(cat body)"
 }
 
 health_and_metrics() {
@@ -209,7 +209,7 @@ health_and_metrics() {
   expect 200 GET /readyz
   expect 200 GET /metrics
   matches '^text/plain' "$(header content-type)"
-  grep -q '^# TYPE ternmq_' body
+  matches '# TYPE ternmq_' "$(cat body)"
 }
 
 get_never_consumes() { expect 405 GET "$(queue get)/receive"; }

@@ -15,6 +15,9 @@ export const port = {
 };
 export const http = `http://${host}:${port.http}`;
 
+/** Whether the broker under test is expected to have a feature, see `run`. */
+export const served = (feature) => !(process.env.NOT_YET ?? '').split(' ').includes(feature);
+
 const driver = basename(process.argv[1], '.mjs');
 
 /** A name that no other case uses: one segment of an address. */

@@ -26,6 +26,9 @@ check() {
   fi
 }
 
+# served FEATURE: whether the broker under test is expected to have it, see `run`.
+served() { [[ " ${NOT_YET-} " != *" $1 "* ]]; }
+
 # equal WANTED SEEN
 equal() {
   [[ $1 == "$2" ]] || { echo "wanted '$1', saw '$2'"; return 1; }

@@ -1,6 +1,6 @@
 // MQTT.js: MQTT 3.1.1 and 5.0 over TCP and WebSocket, on every port that offers them.
 import mqtt from 'mqtt';
-import { assert, check, fresh, host, Inbox, port } from './lib.mjs';
+import { assert, check, fresh, host, Inbox, port, served } from './lib.mjs';
 
 const endpoints = [
   ['TCP', port.mqtt, `mqtt://${host}:${port.mqtt}`],
@@ -9,6 +9,8 @@ const endpoints = [
   ['WebSocket port', port.websocket, `ws://${host}:${port.websocket}/mqtt`],
   ['WebSocket on the port of all protocols', port.auto, `ws://${host}:${port.auto}/mqtt`],
 ].filter(([, number]) => number);
+const levels = served('qos2') ? [0, 1, 2] : [0, 1];
+const versions = served('mqtt5') ? [[4, '3.1.1'], [5, '5.0']] : [[4, '3.1.1']];
 
 async function connect(url, version, later, options = {}) {
   const client = await mqtt.connectAsync(url, {
@@ -29,8 +31,8 @@ async function deliversEachQos(url, version, later) {
   const topic = `${fresh('mqttjs')}/qos`;
   const subscriber = await connect(url, version, later);
   const publisher = await connect(url, version, later);
-  await subscriber.subscribeAsync(`${topic}/+`, { qos: 2 });
-  for (const qos of [0, 1, 2]) {
+  await subscriber.subscribeAsync(`${topic}/+`, { qos: levels.at(-1) });
+  for (const qos of levels) {
     await publisher.publishAsync(`${topic}/${qos}`, `body ${qos}`, { qos });
     const message = await subscriber.inbox.next();
     assert.equal(message.topic, `${topic}/${qos}`);
@@ -125,16 +127,25 @@ async function passesProperties(url, version, later) {
   assert.equal(properties.subscriptionIdentifier, 7);
 }
 
+/** Not yet. */
+async function refusesMqtt5(url, later) {
+  await assert.rejects(connect(url, 5, later), { code: 0x84 });
+}
+
 for (const [name, , url] of endpoints) {
-  for (const [version, label] of [[4, '3.1.1'], [5, '5.0']]) {
+  for (const [version, label] of versions) {
     const run = (title, body) => check(`${name}, ${label}: ${title}`, (later) => body(url, version, later));
-    await run('QoS 0, 1 and 2 are delivered', deliversEachQos);
+    await run(`QoS ${levels.join(', ')} are delivered`, deliversEachQos);
     await run('a retained value is kept', keepsRetainedValue);
     await run('bytes and order are kept', keepsBytesAndOrder);
     await run('a body of 1 MiB arrives whole', carriesLargeBody);
     await run('a session of clean:false resumes after a cut', resumesSession);
     await run('a clean session is subscribed again after a cut', resubscribesCleanSession);
   }
-  await check(`${name}, 5.0: properties pass through`, (later) => passesProperties(url, 5, later));
+  if (served('mqtt5')) {
+    await check(`${name}, 5.0: properties pass through`, (later) => passesProperties(url, 5, later));
+  } else {
+    await check(`${name}, 5.0: CONNECT is refused with its code`, (later) => refusesMqtt5(url, later));
+  }
 }
 process.exit(0);
