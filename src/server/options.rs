@@ -15,7 +15,7 @@ use crate::config::{Config, Protocol, Wildcards};
 use crate::connection::ConnectionOptions;
 use crate::engine::{Engine, EngineOptions, Seed};
 use crate::frontends::mqtt::MqttOptions;
-use crate::frontends::rest::{self, RestOptions, RestState};
+use crate::frontends::rest::{RestLimits, RestOptions, RestState};
 use crate::frontends::stomp::StompOptions;
 
 /// Of the engine. `seed` is random.
@@ -112,15 +112,24 @@ pub(super) fn rest(config: &Config, engine: &Engine) -> Result<Router, ServerErr
     rustix::rand::getrandom(&mut key, rustix::rand::GetRandomFlags::empty())
         .map_err(|error| ServerError::Random(error.into()))?;
     let body = config.max_frame_bytes(Protocol::Http);
+    let rest = &config.rest;
     let options = RestOptions {
-        limits: config.rest.clone(),
+        limits: RestLimits {
+            max_wait_ms: rest.max_wait_ms,
+            default_lease_ms: rest.default_lease_ms,
+            max_lease_ms: rest.max_lease_ms,
+            max_receive: rest.max_receive,
+            max_inflight: rest.max_inflight,
+            event_heart_beat_ms: rest.event_heart_beat_ms,
+            event_resume_ms: rest.event_resume_ms,
+        },
         max_body_bytes: usize::try_from(body).unwrap_or(usize::MAX),
         max_name_bytes: config.limits.max_name_bytes as usize,
         block_timeout_ms: u64::from(config.limits.block_timeout_ms),
         allowed_origins: config.security.allowed_origins.clone(),
     };
     let state = Arc::new(RestState::new(engine.clone(), options, key));
-    Ok(rest::router(state))
+    Ok(crate::frontends::rest::router(state))
 }
 
 /// What `[[address]]` and `[[queue]]` declare, and the two queues that exist by default (law L15).

@@ -24,7 +24,6 @@ use axum::Router;
 use axum::middleware;
 use axum::routing::{delete, get, post};
 
-use crate::config::Rest;
 use crate::engine::{Engine, Link};
 
 pub use message::{FORMAT, read};
@@ -47,8 +46,8 @@ pub struct RestState {
 /// What the configuration says.
 #[derive(Clone, Debug)]
 pub struct RestOptions {
-    /// `[rest]`.
-    pub limits: Rest,
+    /// Bounds of receives, leases and streams.
+    pub limits: RestLimits,
     /// Largest body of a message, in bytes.
     pub max_body_bytes: usize,
     /// Longest name, in bytes.
@@ -57,6 +56,25 @@ pub struct RestOptions {
     pub block_timeout_ms: u64,
     /// Origins of web pages that may call, beside the server's own.
     pub allowed_origins: Vec<String>,
+}
+
+/// Bounds of receives, leases and streams; times in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct RestLimits {
+    /// Longest `wait` of a receive.
+    pub max_wait_ms: u32,
+    /// Lease of a receive that names none.
+    pub default_lease_ms: u32,
+    /// Longest lease.
+    pub max_lease_ms: u32,
+    /// Messages of one receive.
+    pub max_receive: u32,
+    /// Unsettled events of one stream.
+    pub max_inflight: u32,
+    /// Pause after which an idle stream sends a comment.
+    pub event_heart_beat_ms: u32,
+    /// How long a stream may be resumed after its connection ended.
+    pub event_resume_ms: u32,
 }
 
 impl RestState {

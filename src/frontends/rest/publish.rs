@@ -79,7 +79,15 @@ async fn publish(
     }
     let media = headers::text(headers, "content-type")?.unwrap_or_default();
     let mut metadata = headers::metadata(headers, now)?;
-    let mut bytes = to_bytes(body, limit).await.map_err(|_| too_large())?;
+    let mut bytes = to_bytes(body, limit).await.map_err(|error| {
+        match error
+            .into_inner()
+            .downcast_ref::<http_body_util::LengthLimitError>()
+        {
+            Some(_) => too_large(),
+            None => Problem::new(Slug::Malformed, "the body ended before its end"),
+        }
+    })?;
     if media
         .split(';')
         .next()

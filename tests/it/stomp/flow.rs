@@ -77,7 +77,7 @@ async fn l10_what_an_auto_subscriber_did_not_get_stays_uncounted() {
         let metrics = server.get("/metrics").await.1;
         let settled = metrics
             .lines()
-            .find(|line| line.starts_with("ternmq_messages_accepted_total"))
+            .find(|line| line.starts_with("ternmq_messages_acked_total"))
             .map_or(0, |line| line.rsplit(' ').next().unwrap().parse().unwrap());
         stands = if settled == count { stands + 1 } else { 0 };
         count = settled;
