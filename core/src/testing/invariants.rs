@@ -171,7 +171,7 @@ pub(crate) fn durable_state(broker: &Broker) -> Vec<String> {
         let Some(record) = broker.session_record(session) else {
             continue;
         };
-        sessions.push(format!("{record:?}"));
+        sessions.push(format!("{record:?} has {:?}", session.queue));
         let known = broker
             .session_names
             .get(&session.name)
