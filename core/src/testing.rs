@@ -479,3 +479,33 @@ pub(crate) fn delivered(effects: &[Effect]) -> Vec<(u64, &Delivery)> {
         })
         .collect()
 }
+
+/// The leased messages of all answers.
+pub(crate) fn leased(effects: &[Effect]) -> Vec<&crate::effect::Leased> {
+    let received = answers(effects)
+        .into_iter()
+        .filter_map(|answer| match answer {
+            Answer::Received(leased) => Some(leased),
+            _ => None,
+        });
+    received.flatten().collect()
+}
+
+/// The answers, in order.
+pub(crate) fn answers(effects: &[Effect]) -> Vec<&Answer> {
+    let answers = effects.iter().filter_map(|effect| match effect {
+        Effect::Answer { answer, .. } => Some(answer),
+        _ => None,
+    });
+    answers.collect()
+}
+
+/// The one refusal among the answers.
+pub(crate) fn refusal(effects: &[Effect]) -> Option<crate::error::Refusal> {
+    answers(effects)
+        .into_iter()
+        .find_map(|answer| match answer {
+            Answer::Refused(why) => Some(*why),
+            _ => None,
+        })
+}

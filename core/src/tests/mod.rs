@@ -4,4 +4,5 @@
 mod model;
 mod order;
 mod random;
+mod routing;
 mod settlement;
