@@ -179,8 +179,10 @@ impl Broker {
             flags: piece.flags,
         };
         let tag = lane.hold(held);
-        let (owner, key, opened) = (lane.owner, lane.key, lane.opened_after);
+        let (owner, key) = (lane.owner, lane.key);
         self.reserve_ids(consumer.lane, pass);
+        let lane = self.lanes.at(consumer.lane.0);
+        let opened = lane.map_or(0, |lane| lane.opened_after);
         let Some((delivery, after)) = self.delivery(key, tag, piece, id, attempts) else {
             return;
         };

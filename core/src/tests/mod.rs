@@ -5,4 +5,5 @@ mod model;
 mod order;
 mod random;
 mod routing;
+mod sessions;
 mod settlement;

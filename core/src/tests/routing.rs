@@ -296,7 +296,7 @@ fn anycast_queues_of_one_address_take_turns() {
     assert_eq!(live, [2, 2]);
 }
 
-// Mutant: `self.routes.change()` taken out of `detach`.
+// Mutant: `self.routes.change()` taken out of `put_subscription`.
 #[test]
 fn l24_remembered_route_ends_with_every_change_of_bindings() {
     let mut shell = Shell::new();
