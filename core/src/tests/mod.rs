@@ -6,6 +6,8 @@ mod load;
 mod model;
 mod order;
 mod random;
+mod records;
+mod retained;
 mod routing;
 mod sessions;
 mod settlement;
