@@ -91,6 +91,7 @@ fn table(rule: fn(&mut AddressRule)) -> String {
 
 // Mutant: `SendMode::Multicast if anycast && !multicast` answered with `Ok((false, true))`.
 #[test]
+#[expect(clippy::print_stdout, reason = "the table is the point")]
 fn sends_reach_whom_the_table_of_design_5_names() {
     let found = table(|_| {});
     println!("         no address, anycast, multicast, both\n{found}");
