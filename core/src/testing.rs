@@ -101,11 +101,7 @@ impl Shell {
     pub(crate) fn ruled(pattern: &str, set: impl FnOnce(&mut AddressRule)) -> Self {
         let mut rule = AddressRule::new(AddressPattern::parse(pattern).unwrap());
         set(&mut rule);
-        let settings = SettingsTable::new(vec![rule]);
-        Self::with(BrokerOptions {
-            settings,
-            ..BrokerOptions::default()
-        })
+        Self::with(ruled(BrokerOptions::default(), rule))
     }
 
     /// One call.
@@ -250,6 +246,15 @@ impl Shell {
 
     pub(crate) fn options(&self) -> &BrokerOptions {
         &self.options
+    }
+}
+
+/// The options with one rule.
+pub(crate) fn ruled(options: BrokerOptions, rule: AddressRule) -> BrokerOptions {
+    let settings = SettingsTable::new(vec![rule]);
+    BrokerOptions {
+        settings,
+        ..options
     }
 }
 

@@ -380,10 +380,10 @@ impl Broker {
             let size = mean_size(run) * u64::from(piece.count);
             queue.bytes = queue.bytes.saturating_sub(size);
         }
-        let empty = queue.auto_created && queue.index.live() == 0;
+        let unused = queue.may_be_reaped();
         self.counts.messages = self.counts.messages.saturating_sub(u64::from(piece.count));
         self.store.release(piece.run, piece.count, pass.out);
-        if empty {
+        if unused {
             self.reap_if_unused(id);
         }
     }
