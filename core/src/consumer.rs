@@ -148,7 +148,7 @@ impl Lane {
         count: u32,
         into: &mut Vec<Inflight>,
     ) -> Result<(), NotHeld> {
-        let end = first.saturating_add(Tag::from(count));
+        let end = first.checked_add(Tag::from(count)).ok_or(NotHeld)?;
         let start = self
             .inflight
             .partition_point(|p| p.tag + Tag::from(p.count) <= first);

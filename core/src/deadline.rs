@@ -80,6 +80,12 @@ impl Deadlines {
             })
     }
 
+    /// How many are set.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.due.len()
+    }
+
     /// The earliest time.
     pub(crate) fn next(&self) -> Option<u64> {
         self.due.first_key_value().map(|((due, _), _)| *due)

@@ -22,6 +22,7 @@ mod destination;
 pub mod dialect;
 pub mod effect;
 pub mod error;
+pub mod fuzz;
 pub mod ids;
 pub mod large_map;
 pub mod limits;

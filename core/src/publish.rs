@@ -116,10 +116,13 @@ impl Broker {
             let journalled = name != 0 && run.envelope.durable && queue.durable;
             let flags = if journalled { JOURNALLED } else { 0 };
             queue.index.push(sequence, count, stored, 0, flags);
+            let bounded = queue.is_bounded();
             self.counts.messages += u64::from(count);
             self.store.retain(stored, count);
             self.watch_expiry(id, sequence, count, run);
-            self.limit_bytes(id, run, count, pass);
+            if bounded {
+                self.limit_bytes(id, run, count, pass);
+            }
             self.list(id);
         }
     }

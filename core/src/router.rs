@@ -74,6 +74,8 @@ pub(crate) fn is_temporary(address: &Address) -> bool {
 pub(crate) struct Routes {
     version: u64,
     cache: Map<Address, (u64, Arc<Route>)>,
+    /// Of every message that has no target without a queue.
+    nobody: Arc<[Target]>,
     /// The newest record that changed routing: answers that rest on nothing else wait for it.
     pub(crate) position: u64,
 }
@@ -83,6 +85,7 @@ impl Routes {
         Self {
             version: 0,
             cache: Map::with_hasher(seed),
+            nobody: Arc::new([]),
             position: 0,
         }
     }
@@ -113,14 +116,14 @@ impl Broker {
         if let Some(queue) = &publish.queue {
             let queue = self.named_queue(address, queue, None)?;
             self.targets.push(queue);
-            return Ok(Arc::new([]));
+            return Ok(Arc::clone(&self.routes.nobody));
         }
         let (anycast, multicast) = self.sides(address, publish.mode, pass)?;
         if anycast && let Some(queue) = self.next_anycast(address) {
             self.targets.push(queue);
         }
         if !multicast {
-            return Ok(Arc::new([]));
+            return Ok(Arc::clone(&self.routes.nobody));
         }
         let route = self.route(address);
         self.targets.extend_from_slice(&route.queues);

@@ -101,11 +101,7 @@ impl Shell {
     pub(crate) fn ruled(pattern: &str, set: impl FnOnce(&mut AddressRule)) -> Self {
         let mut rule = AddressRule::new(AddressPattern::parse(pattern).unwrap());
         set(&mut rule);
-        let settings = SettingsTable::new(vec![rule]);
-        Self::with(BrokerOptions {
-            settings,
-            ..BrokerOptions::default()
-        })
+        Self::with(ruled(BrokerOptions::default(), rule))
     }
 
     /// One call.
@@ -250,6 +246,15 @@ impl Shell {
 
     pub(crate) fn options(&self) -> &BrokerOptions {
         &self.options
+    }
+}
+
+/// The options with one rule.
+pub(crate) fn ruled(options: BrokerOptions, rule: AddressRule) -> BrokerOptions {
+    let settings = SettingsTable::new(vec![rule]);
+    BrokerOptions {
+        settings,
+        ..options
     }
 }
 
@@ -478,4 +483,34 @@ pub(crate) fn delivered(effects: &[Effect]) -> Vec<(u64, &Delivery)> {
             _ => None,
         })
         .collect()
+}
+
+/// The leased messages of all answers.
+pub(crate) fn leased(effects: &[Effect]) -> Vec<&crate::effect::Leased> {
+    let received = answers(effects)
+        .into_iter()
+        .filter_map(|answer| match answer {
+            Answer::Received(leased) => Some(leased),
+            _ => None,
+        });
+    received.flatten().collect()
+}
+
+/// The answers, in order.
+pub(crate) fn answers(effects: &[Effect]) -> Vec<&Answer> {
+    let answers = effects.iter().filter_map(|effect| match effect {
+        Effect::Answer { answer, .. } => Some(answer),
+        _ => None,
+    });
+    answers.collect()
+}
+
+/// The one refusal among the answers.
+pub(crate) fn refusal(effects: &[Effect]) -> Option<crate::error::Refusal> {
+    answers(effects)
+        .into_iter()
+        .find_map(|answer| match answer {
+            Answer::Refused(why) => Some(*why),
+            _ => None,
+        })
 }

@@ -80,6 +80,13 @@ pub(crate) struct Index {
 }
 
 impl Block {
+    /// Lets go of everything but the sequences it covers.
+    fn empty(&mut self) {
+        self.prefix = self.len;
+        self.entries = Vec::new();
+        self.bits = None;
+    }
+
     fn settled(&self, offset: u16) -> bool {
         offset < self.prefix || self.bit(offset)
     }
@@ -149,6 +156,12 @@ impl Index {
         self.live
     }
 
+    /// Entries kept.
+    #[cfg(test)]
+    pub(crate) fn entries(&self) -> usize {
+        self.blocks.iter().map(|block| block.entries.len()).sum()
+    }
+
     /// Appends `count` messages of a run from `sequence` on, which is above all that came before.
     pub(crate) fn push(&mut self, sequence: u64, count: u32, run: RunRef, first: u32, flags: u16) {
         let (mut sequence, mut first, mut left) = (sequence, first, count);
@@ -185,6 +198,9 @@ impl Index {
             .back()
             .is_some_and(|block| sequence < block.base + u64::from(BLOCK_MESSAGES));
         if !fits {
+            if let Some(block) = self.blocks.back_mut().filter(|block| block.live == 0) {
+                block.empty();
+            }
             let entries = std::mem::take(&mut self.spare);
             self.blocks.push_back(Block {
                 base: sequence,
@@ -290,9 +306,7 @@ impl Index {
         if let Some(at) = self.find(sequence).filter(|&at| at > 0 && at < last)
             && let Some(block) = self.blocks.get_mut(at)
         {
-            block.prefix = block.len;
-            block.entries = Vec::new();
-            block.bits = None;
+            block.empty();
         }
         self.trim();
     }

@@ -179,8 +179,10 @@ impl Broker {
             flags: piece.flags,
         };
         let tag = lane.hold(held);
-        let (owner, key, opened) = (lane.owner, lane.key, lane.opened_after);
+        let (owner, key) = (lane.owner, lane.key);
         self.reserve_ids(consumer.lane, pass);
+        let lane = self.lanes.at(consumer.lane.0);
+        let opened = lane.map_or(0, |lane| lane.opened_after);
         let Some((delivery, after)) = self.delivery(key, tag, piece, id, attempts) else {
             return;
         };
@@ -378,10 +380,10 @@ impl Broker {
             let size = mean_size(run) * u64::from(piece.count);
             queue.bytes = queue.bytes.saturating_sub(size);
         }
-        let empty = queue.auto_created && queue.index.live() == 0;
+        let unused = queue.may_be_reaped();
         self.counts.messages = self.counts.messages.saturating_sub(u64::from(piece.count));
         self.store.release(piece.run, piece.count, pass.out);
-        if empty {
+        if unused {
             self.reap_if_unused(id);
         }
     }

@@ -3,8 +3,17 @@
 use std::sync::Arc;
 
 /// Builds a payload.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Writer(Vec<u8>);
+
+/// Most records without their bodies are shorter than this, so they are built in one allocation.
+const USUAL_BYTES: usize = 128;
+
+impl Default for Writer {
+    fn default() -> Self {
+        Self(Vec::with_capacity(USUAL_BYTES))
+    }
+}
 
 impl Writer {
     pub(crate) fn u8(&mut self, value: u8) -> &mut Self {

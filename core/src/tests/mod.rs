@@ -1,7 +1,13 @@
 //! Tests of the whole broker, by law. Where a comment says "mutant", the test was seen to fail
 //! with that one change.
 
+mod destinations;
+mod load;
 mod model;
 mod order;
 mod random;
+mod records;
+mod retained;
+mod routing;
+mod sessions;
 mod settlement;

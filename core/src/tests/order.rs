@@ -247,21 +247,13 @@ fn l5_ack_of_an_unknown_sequence_changes_nothing() {
 #[test]
 fn l6_replaying_a_suffix_twice_equals_once() {
     let mut shell = Shell::new();
-    for _ in 0..2 {
-        shell.attach(conn(1), "s");
+    for clean in [false, true] {
+        // The second attachment discards the first session and makes another of its name.
+        let mut attach = crate::testing::attach("s", None);
+        attach.clean = clean;
+        shell.run(conn(1), vec![Command::Attach(attach)]);
         shell.bind(conn(1), "t", 1);
         shell.publish(SENDER, SendMode::Publish, durable("t", &["a"]));
-        let mut gone = clean("s", shell.token());
-        gone.durable = true;
-        shell.run(conn(1), vec![Command::Attach(gone)]);
-        shell.close(conn(1), &[]);
-        shell.attach(
-            crate::ids::ConnectionId {
-                generation: 2,
-                ..conn(1)
-            },
-            "s",
-        );
     }
     let records = shell.log.records.clone();
     for from in 0..records.len() {
