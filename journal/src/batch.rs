@@ -77,6 +77,13 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
+    /// Payload bytes that the current reservation still has room for, when 23 bytes are added for
+    /// each record of up to 64 KiB, and 1/2,048 of the payload for longer ones.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        usize::try_from(self.state.room()).unwrap_or(usize::MAX)
+    }
+
     /// Lists `waiter` for the next prepared segment, after [`Refused::NoRoom`]; a `step` hands it
     /// out when there is one.
     pub fn wait_room(&mut self, waiter: u32) {

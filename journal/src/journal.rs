@@ -104,6 +104,14 @@ impl Journal {
         self.durable.load(Ordering::Acquire)
     }
 
+    /// Most payload bytes that a reservation of this many records can have.
+    #[must_use]
+    pub fn largest_reservation(&self, records: usize) -> usize {
+        let commit = self.options.segment_size / 4;
+        let bytes = crate::layout::most_payload(commit, records as u64);
+        usize::try_from(bytes).unwrap_or(usize::MAX)
+    }
+
     /// Closes the open batch for a checkpoint; returns the end of everything appended so far.
     pub fn close_batch(&self, batch: &mut Batch<'_>) -> u64 {
         batch.close()

@@ -59,6 +59,22 @@ impl Layout {
     }
 }
 
+/// A block is closed by a record that does not fit, so it is more than this full.
+const FILL: u64 = BLOCK_MAX - BLOCK_HEADER - RECORD_HEADER - PAYLOAD_MAX as u64;
+/// Most bytes that a new block takes beside its records.
+const BLOCK_COST: u64 = BLOCK_HEADER + BLOCK_ALIGN - 1;
+
+/// Bytes of encoded records for which `log` bytes of log are enough, however they lie.
+pub(crate) fn within(log: u64) -> u64 {
+    log.saturating_sub((log / FILL + 1) * BLOCK_COST)
+}
+
+/// Most payload bytes that `records` records may have in all so that [`worst_case`] is at most `log`.
+pub(crate) fn most_payload(log: u64, records: u64) -> u64 {
+    let encoded = within(log).saturating_sub(records.saturating_mul(RECORD_HEADER + 7));
+    encoded - encoded / (PAYLOAD_MAX as u64 / (RECORD_HEADER + 8))
+}
+
 /// Most bytes of log that `records` records with `bytes` of payload in all can add to a commit.
 pub(crate) fn worst_case(bytes: u64, records: u64) -> u64 {
     // A record longer than a chunk is cut; each piece has a header and padding of its own.
@@ -66,8 +82,6 @@ pub(crate) fn worst_case(bytes: u64, records: u64) -> u64 {
     let encoded = pieces
         .saturating_mul(RECORD_HEADER + 7)
         .saturating_add(bytes);
-    // A block is closed by a record that does not fit, so it is more than this full.
-    let fill = BLOCK_MAX - BLOCK_HEADER - record_size(PAYLOAD_MAX);
-    let blocks = encoded / fill + 1;
-    encoded.saturating_add(blocks.saturating_mul(BLOCK_HEADER + BLOCK_ALIGN - 1))
+    let blocks = encoded / FILL + 1;
+    encoded.saturating_add(blocks.saturating_mul(BLOCK_COST))
 }

@@ -11,7 +11,7 @@ use crate::block::{BLOCK_ALIGN, FLAG_FIRST_CHUNK, KIND_CHUNK, PAYLOAD_MAX};
 use crate::buffers::{Buffers, Entry};
 use crate::error::Refused;
 use crate::journal::Journal;
-use crate::layout::Layout;
+use crate::layout::{Layout, within};
 use crate::segment::{SEGMENT_HEADER, Segment};
 use crate::wire::align_up;
 
@@ -285,6 +285,11 @@ impl State {
         self.open_next(next, base + SEGMENT_HEADER);
         journal.filler_work.notify_one();
         Ok(())
+    }
+
+    /// Bytes of records that certainly fit into the reservation.
+    pub(crate) fn room(&self) -> u64 {
+        within(self.open.limit.saturating_sub(self.open.layout.end))
     }
 
     /// Appends a record with the payload `head` then `body`, in pieces if it is long.
