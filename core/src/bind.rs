@@ -252,7 +252,7 @@ impl Broker {
                 if let Some(lane) = self.lanes.at_mut(lane.0) {
                     lane.cut_consumer(consumer, &mut back);
                 }
-                self.take_back(&back, 0, pass);
+                self.take_back(back.into(), 0, &mut Vec::new(), pass);
                 self.remove_consumer(consumer, pass);
                 self.lane_moved(lane);
             }

@@ -51,10 +51,6 @@ impl Default for BrokerOptions {
     }
 }
 
-/// Upper bound, in bytes, of what one call of [`Broker::handle`] appends beyond the bodies of its
-/// commands, if it has at most [`Limits::units_per_call`] of them.
-pub const RECORD_SLACK: usize = 512 << 10;
-
 /// The broker.
 #[derive(Debug)]
 pub struct Broker {
@@ -112,7 +108,9 @@ pub(crate) struct Pass<'a> {
     pub(crate) out: &'a mut Out,
     pub(crate) settlements: Settlements,
     /// Units of work left (law L21).
-    pub(crate) units: u32,
+    units: u32,
+    /// Bytes of records that one step writes at most.
+    step: usize,
     /// An answer waits for everything decided in this call.
     answers_wait: bool,
 }
@@ -135,6 +133,7 @@ pub(crate) fn discarded(out: &mut Out, run: impl FnOnce(&mut Pass<'_>)) {
         out,
         settlements,
         units: u32::MAX,
+        step: 0,
         answers_wait: false,
     });
 }
@@ -170,6 +169,22 @@ impl Pass<'_> {
     pub(crate) fn position(&mut self) -> u64 {
         self.settlements.write(self.log);
         self.log.tail()
+    }
+
+    /// Whether records of `bytes` have room beside the settlements that the call ends with.
+    pub(crate) fn fits(&self, bytes: usize) -> bool {
+        bytes.saturating_add(self.settlements.bytes()) <= self.log.room()
+    }
+
+    /// For how many of `n` steps there is room in the log; units are not asked.
+    pub(crate) fn steps(&self, n: u32) -> u32 {
+        let room = self.log.room().saturating_sub(self.settlements.bytes());
+        n.min(u32::try_from(room / self.step.max(1)).unwrap_or(u32::MAX))
+    }
+
+    /// Units of work left; none when a step might not have room for its records any more.
+    pub(crate) fn units(&self) -> u32 {
+        if self.fits(self.step) { self.units } else { 0 }
     }
 
     /// Takes up to `n` units; 0 when none is left.
@@ -221,8 +236,10 @@ impl Broker {
     /// Records go to `log`, everything else to `out`, which the caller empties between calls.
     ///
     /// Commands of a connection that is closed, or whose slot has been given to another, are
-    /// dropped (law L12). If `out.more` is set there is work left: call again, also with an empty
-    /// batch, after letting others in.
+    /// dropped (law L12). What the room of `log` does not reach stays in `commands`, the first of
+    /// them perhaps begun: call again with them. `log` must have room for [`Limits::step_bytes`], and
+    /// for `out.needs` if that was set. If `out.more` is set there is work left: call again, also
+    /// with an empty batch, after letting others in.
     pub fn handle(
         &mut self,
         now: Now,
@@ -239,23 +256,71 @@ impl Broker {
             out,
             settlements,
             units,
+            step: self.limits.step_bytes(),
             answers_wait: false,
         };
-        for command in commands.drain(..) {
-            if self.accepts(connection, &command) {
-                self.command(connection, command, &mut pass);
-            }
-        }
+        pass.out.needs = 0;
+        self.run_commands(connection, commands, &mut pass);
         self.run_due(&mut pass);
         self.run_work(&mut pass);
         self.finish(pass);
+        out.more |= !commands.is_empty();
     }
 
-    fn command(&mut self, connection: ConnectionId, command: Command, pass: &mut Pass<'_>) {
+    /// Carries the commands out, as far as the room for their records reaches.
+    fn run_commands(
+        &mut self,
+        connection: ConnectionId,
+        commands: &mut Vec<Command>,
+        pass: &mut Pass<'_>,
+    ) {
+        let mut all = commands.drain(..);
+        if let Some(first) = self.first_left(connection, &mut all, pass) {
+            let left: Vec<Command> = std::iter::once(first).chain(all).collect();
+            commands.extend(left);
+        }
+    }
+
+    /// The first command for which the room for records does not reach, or what is left of it.
+    fn first_left(
+        &mut self,
+        connection: ConnectionId,
+        commands: &mut impl Iterator<Item = Command>,
+        pass: &mut Pass<'_>,
+    ) -> Option<Command> {
+        for command in commands {
+            if !self.accepts(connection, &command) {
+                continue;
+            }
+            let bytes = self.record_bytes(connection, &command);
+            if !pass.fits(bytes) {
+                pass.out.needs = bytes;
+                return Some(command);
+            }
+            let left = self.command(connection, command, pass);
+            if left.is_some() {
+                return left;
+            }
+        }
+        None
+    }
+
+    /// Carries a command out. Gives back what is left of it if the room for records does not reach.
+    fn command(
+        &mut self,
+        connection: ConnectionId,
+        command: Command,
+        pass: &mut Pass<'_>,
+    ) -> Option<Command> {
         match command {
-            Command::Publish(publish) => self.publish(connection, publish, pass),
-            Command::Settle(settle) => self.settle(connection, settle, pass),
-            Command::Written { consumer, tag } => self.written(connection, consumer, tag, pass),
+            Command::Publish(publish) => return self.publish(connection, publish, pass),
+            Command::Settle(settle) => return self.settle(connection, settle, pass),
+            Command::Attach(attach) => return self.attach(connection, attach, pass),
+            Command::Close(close) => return self.close(connection, close, pass),
+            Command::Written { consumer, tag } => {
+                let done = self.written(connection, consumer, tag, pass);
+                return (!done).then_some(command);
+            }
             Command::Room(bytes) => self.give_room(connection, bytes),
             Command::Credit { consumer, messages } => self.credit(connection, consumer, messages),
             Command::Consume(consume) => self.consume(connection, consume, pass),
@@ -264,9 +329,9 @@ impl Broker {
                 written,
                 token,
             } => {
-                self.cancel(connection, consumer, written, token, pass);
+                let done = self.cancel(connection, consumer, written, token, pass);
+                return (!done).then_some(command);
             }
-            Command::Attach(attach) => self.attach(connection, attach, pass),
             Command::Bind { requests, token } => self.bind(connection, requests, token, pass),
             Command::Unbind { filters, token } => self.unbind(connection, &filters, token, pass),
             Command::CreateTemporary { address, routing } => {
@@ -292,13 +357,13 @@ impl Broker {
             Command::Flush { token } => {
                 pass.answer(connection, Some(token), AT_END, Answer::Flushed);
             }
-            Command::Close(close) => self.close(connection, &close, pass),
             Command::Tick => {}
         }
+        None
     }
 
     fn run_work(&mut self, pass: &mut Pass<'_>) {
-        while pass.units > 0 {
+        while pass.units() > 0 {
             let Some(work) = self.work.pop_front() else {
                 break;
             };

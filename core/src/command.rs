@@ -131,6 +131,14 @@ pub struct Publish {
     pub token: Option<Token>,
 }
 
+impl Publish {
+    /// Whether it may put a body into the log (law L9).
+    #[must_use]
+    pub fn may_be_journalled(&self) -> bool {
+        self.run.envelope.durable || self.retain == Retain::Store
+    }
+}
+
 /// What a publish does to the retained value of its address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Retain {
@@ -209,6 +217,22 @@ pub enum Tags {
     },
     /// All unsettled up to this one, which must be unsettled itself.
     UpTo(Tag),
+}
+
+impl Tags {
+    /// The part of the set from `tag` on, which must be in it.
+    pub(crate) fn from(self, tag: Tag) -> Self {
+        match self {
+            Self::Range { first, n } => {
+                let before = u32::try_from(tag.saturating_sub(first)).unwrap_or(n);
+                Self::Range {
+                    first: tag,
+                    n: n.saturating_sub(before),
+                }
+            }
+            Self::UpTo(_) => self,
+        }
+    }
 }
 
 /// How a delivery ends.

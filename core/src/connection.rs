@@ -222,17 +222,23 @@ impl Broker {
     }
 
     /// The connection is gone (laws L10, L11).
-    pub(crate) fn close(&mut self, id: ConnectionId, close: &Close, pass: &mut Pass<'_>) {
+    pub(crate) fn close(
+        &mut self,
+        id: ConnectionId,
+        close: Close,
+        pass: &mut Pass<'_>,
+    ) -> Option<Command> {
         for &(key, tag) in &close.written {
-            self.written(id, key, tag, pass);
+            if !self.written(id, key, tag, pass) {
+                return Some(Command::Close(close));
+            }
         }
-        let Some(place) = self.connections.get_mut(id.slot as usize) else {
-            return;
-        };
+        if !self.empty_lanes(id, close.polite, pass) {
+            return Some(Command::Close(close));
+        }
+        let place = self.connections.get_mut(id.slot as usize)?;
         place.closed = Some(id.generation);
-        let Some(connection) = place.connection.take() else {
-            return;
-        };
+        let connection = place.connection.take()?;
         for &(token, queue) in &connection.receives {
             self.drop_waiter(queue, id, token);
         }
@@ -241,7 +247,7 @@ impl Broker {
         }
         for &(_, lane) in &connection.lanes {
             if connection.session.is_none() || self.lane_session(lane).is_none() {
-                self.end_lane(lane, close.polite, pass);
+                self.end_lane(lane, pass);
             }
         }
         for (address, queue) in connection.temporaries {
@@ -252,6 +258,25 @@ impl Broker {
             }
             self.forget_address(&address);
         }
+        None
+    }
+
+    /// Settles and takes back what a connection that is going holds. False if the room for records
+    /// did not reach, also not for those of its end.
+    fn empty_lanes(&mut self, id: ConnectionId, polite: bool, pass: &mut Pass<'_>) -> bool {
+        let Some(connection) = self.connection(id) else {
+            return true;
+        };
+        for (_, lane) in connection.lanes.clone() {
+            let done = match self.lane_session(lane) {
+                Some(session) => self.vacate(session, polite, pass),
+                None => self.empty_lane(lane, polite, pass),
+            };
+            if !done {
+                return false;
+            }
+        }
+        pass.steps(1) > 0
     }
 }
 

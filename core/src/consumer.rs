@@ -76,6 +76,8 @@ pub(crate) struct Lane {
     pub(crate) consumers: Vec<ConsumerRef>,
     /// Of these, who waits for credit.
     pub(crate) parked: Vec<ConsumerRef>,
+    /// Of these, whose oldest has been counted as a failure while the lane is being emptied.
+    pub(crate) failed: Vec<ConsumerRef>,
     /// Everything up to here was written to the client at some time.
     pub(crate) written: Tag,
     /// A resumed session's unsettled deliveries from here on are to be sent again.
@@ -110,6 +112,7 @@ impl Lane {
             window,
             consumers: Vec::new(),
             parked: Vec::new(),
+            failed: Vec::new(),
             written: 0,
             resend: None,
             opened_after: 0,
@@ -230,6 +233,16 @@ impl Lane {
         into.extend(self.inflight.iter().filter(|p| p.consumer == consumer));
         self.inflight.retain(|piece| piece.consumer != consumer);
         self.unsettled = self.inflight.iter().map(|piece| piece.count).sum();
+    }
+
+    /// Puts back what was cut last and could not be ended yet; leaves `pieces` empty.
+    pub(crate) fn restore(&mut self, pieces: &mut Vec<Inflight>) {
+        let Some(first) = pieces.first() else { return };
+        let at = self.inflight.partition_point(|p| p.tag < first.tag);
+        self.unsettled += pieces.iter().map(|piece| piece.count).sum::<u32>();
+        let behind = self.inflight.split_off(at);
+        self.inflight.extend(pieces.drain(..));
+        self.inflight.extend(behind);
     }
 
     /// Whether `tag` is unsettled.

@@ -108,7 +108,7 @@ impl Deadlines {
 impl Broker {
     /// Does what is due, as far as the units reach.
     pub(crate) fn run_due(&mut self, pass: &mut Pass<'_>) {
-        while pass.units > 0 {
+        while pass.units() > 0 {
             let Some(deadline) = self.deadlines.pop(self.now.mono_ms) else {
                 return;
             };

@@ -213,7 +213,7 @@ impl Broker {
 
     /// Lets go of the messages of a queue that is gone, as far as the units reach (law L21).
     pub(crate) fn discard_messages(&mut self, mut queue: Box<Queue>, pass: &mut Pass<'_>) {
-        while let Some(piece) = queue.index.next(0, pass.units.max(1)) {
+        while let Some(piece) = queue.index.next(0, pass.units().max(1)) {
             if pass.spend(piece.count) == 0 {
                 return self.work.push_back(Work::Discard(queue));
             }

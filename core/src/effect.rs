@@ -196,6 +196,9 @@ pub struct Out {
     pub dead: Vec<(u64, u32)>,
     /// When the core wants its next tick, on the mono clock.
     pub next_deadline_ms: Option<u64>,
-    /// Work is left: call again soon with an empty batch (law L21).
+    /// Work is left: call again soon, with the commands that were left or none (law L21).
     pub more: bool,
+    /// The first command left over writes up to this many bytes of records at once. 0: no more than
+    /// any call has room for.
+    pub needs: usize,
 }

@@ -33,6 +33,7 @@ mod queue;
 pub mod record;
 mod recovery;
 mod retained;
+mod room;
 mod router;
 mod session;
 pub mod settings;

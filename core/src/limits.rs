@@ -23,6 +23,18 @@ pub struct Limits {
     pub cached_routes: usize,
     /// Units of work one call does before it lets others in (law L21).
     pub units_per_call: u32,
+    /// Longest name of an address, queue or session, in bytes.
+    pub max_name_bytes: usize,
+}
+
+impl Limits {
+    /// Bytes of records that one step of a call writes at most, beside bodies: a count, a new
+    /// dead-letter queue and a move out of a session's queue, whose name is the session's escaped.
+    /// A call that has room for this many makes progress.
+    #[must_use]
+    pub fn step_bytes(&self) -> usize {
+        6 * self.max_name_bytes + 512
+    }
 }
 
 impl Default for Limits {
@@ -38,6 +50,7 @@ impl Default for Limits {
             outbox_bytes: 1 << 20,
             cached_routes: 65_536,
             units_per_call: 4_096,
+            max_name_bytes: 4_096,
         }
     }
 }

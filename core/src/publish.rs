@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::broker::{AT_END, Broker, Pass};
-use crate::command::{Publish, Retain};
+use crate::command::{Command, Publish, Retain};
 use crate::effect::{Answer, Effect};
 use crate::error::{Limit, Refusal};
 use crate::ids::{ConnectionId, QueueId};
@@ -14,16 +14,30 @@ use crate::store::RunRef;
 
 impl Broker {
     /// Routes and stores a run of messages.
-    pub(crate) fn publish(&mut self, id: ConnectionId, publish: Publish, pass: &mut Pass<'_>) {
+    pub(crate) fn publish(
+        &mut self,
+        id: ConnectionId,
+        publish: Publish,
+        pass: &mut Pass<'_>,
+    ) -> Option<Command> {
         let count = publish.run.count();
         if publish.retain == Retain::Store && !self.may_retain(&publish.run) {
             let why = Refusal::LimitReached(Limit::Retained);
-            return pass.refuse(id, publish.token, why);
+            pass.refuse(id, publish.token, why);
+            return None;
         }
         let direct = match self.plan(&publish, pass) {
             Ok(direct) => direct,
-            Err(why) => return pass.refuse(id, publish.token, why),
+            Err(why) => {
+                pass.refuse(id, publish.token, why);
+                return None;
+            }
         };
+        let bytes = record::message_bytes(&publish.run, self.targets.len());
+        if publish.may_be_journalled() && !pass.fits(bytes) {
+            pass.out.needs = bytes;
+            return Some(Command::Publish(publish));
+        }
         self.counts.published += u64::from(count);
         let targets = std::mem::take(&mut self.targets);
         let routed = u32::try_from(targets.len() + direct.len()).unwrap_or(u32::MAX);
@@ -72,6 +86,7 @@ impl Broker {
             self.routes.position
         };
         pass.answer(id, publish.token, after, Answer::Published { routed });
+        None
     }
 
     /// Writes the run down if it is durable and a durable queue takes it, or if it is retained

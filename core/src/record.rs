@@ -12,8 +12,9 @@ use bytes::Bytes;
 use crate::ids::QueueId;
 use crate::queue::Count;
 
+pub(crate) use message::write_ref;
 pub(crate) use message::{MoveRecord, Moved, RefRecord, address, decode_message, live_bytes};
-pub(crate) use message::{read_origin, write_message, write_move, write_origin, write_ref};
+pub(crate) use message::{message_bytes, read_origin, write_message, write_move, write_origin};
 pub(crate) use state::{BindingRecord, QueueRecord, SessionRecord};
 pub(crate) use wire::{Reader, Writer};
 
@@ -27,7 +28,16 @@ pub trait RecordSink {
     /// Position just behind the last record appended, by anybody. What must wait for everything
     /// decided so far waits for this.
     fn tail(&self) -> u64;
+
+    /// Bytes of records that this call may still append, [`RECORD_OVERHEAD`] of each included. A
+    /// log in memory has no end.
+    fn room(&self) -> usize {
+        usize::MAX
+    }
 }
+
+/// Bytes of log that a record takes beside its payload, at most, when it is no longer than 64 KiB.
+pub const RECORD_OVERHEAD: usize = 24;
 
 /// A run of messages and the queues that took it.
 pub const MSG: u8 = 32;
@@ -62,6 +72,10 @@ pub const PUT_RETAINED: u8 = 46;
 /// Checkpoint: numbers that must not be given again.
 pub const NEXT: u8 = 47;
 
+/// Bytes of a settlement before its runs, and of the longest run.
+const SETTLE_HEAD: usize = 12;
+const SETTLE_RUN: usize = 15;
+
 /// No queue gets this far; what claims to is malformed.
 pub(crate) const MAX_SEQUENCE: u64 = 1 << 62;
 
@@ -81,6 +95,11 @@ impl Settlements {
             }
             _ => self.runs.push((queue, sequence, count)),
         }
+    }
+
+    /// Bytes of log that writing them takes, at most.
+    pub(crate) fn bytes(&self) -> usize {
+        self.runs.len() * (SETTLE_HEAD + SETTLE_RUN + RECORD_OVERHEAD)
     }
 
     /// Writes one record per queue: queue, base, then runs of (gap, length) as varints. Runs out of

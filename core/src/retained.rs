@@ -96,7 +96,7 @@ impl Broker {
         if let Some(state) = self.sessions.at_mut(session.0) {
             state.replay_listed = false;
         }
-        while pass.units > 0 {
+        while pass.units() > 0 {
             let Some(state) = self.sessions.at(session.0) else {
                 return;
             };

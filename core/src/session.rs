@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::address::{Filter, QueueName};
 use crate::broker::{Broker, Pass, Work};
-use crate::command::{Attach, BindTarget, RoutingType, SettleMode};
+use crate::command::{Attach, BindTarget, Command, RoutingType, SettleMode};
 use crate::consumer::{ConsumerRef, Inflight, Lane, LaneRef, split};
 use crate::deadline::{Deadline, DeadlineKey};
 use crate::dialect::Dialect;
@@ -66,8 +66,18 @@ const TAGS_AHEAD: u64 = 1_024;
 
 impl Broker {
     /// Takes or makes a session (law L12).
-    pub(crate) fn attach(&mut self, id: ConnectionId, attach: Attach, pass: &mut Pass<'_>) {
+    pub(crate) fn attach(
+        &mut self,
+        id: ConnectionId,
+        attach: Attach,
+        pass: &mut Pass<'_>,
+    ) -> Option<Command> {
         let token = attach.token;
+        let longest = self.limits.max_name_bytes;
+        if attach.name.len() > longest || attach.principal.len() > longest {
+            pass.refuse(id, token, Refusal::BadName);
+            return None;
+        }
         let known = self.session_names.get(&attach.name).copied();
         if let Some(known) = known {
             if self
@@ -75,7 +85,11 @@ impl Broker {
                 .at(known.0)
                 .is_some_and(|s| s.principal != attach.principal)
             {
-                return pass.refuse(id, token, Refusal::Forbidden);
+                pass.refuse(id, token, Refusal::Forbidden);
+                return None;
+            }
+            if !self.vacate_for(known, id, &attach, pass) {
+                return Some(Command::Attach(attach));
             }
             self.take_over(known, id, pass);
             // An expiry of 0 ends the session with the connection it is taken from.
@@ -83,7 +97,8 @@ impl Broker {
                 self.remove_session(known, pass);
             }
         } else if self.session_names.len() >= self.limits.max_sessions {
-            return pass.refuse(id, token, Refusal::LimitReached(Limit::Sessions));
+            pass.refuse(id, token, Refusal::LimitReached(Limit::Sessions));
+            return None;
         }
         self.leave_other(id, known, pass);
         let known = known.filter(|known| self.sessions.at(known.0).is_some());
@@ -103,6 +118,21 @@ impl Broker {
         if known.is_some() {
             self.start_resend(session);
         }
+        None
+    }
+
+    /// Takes back what a session that another connection holds has of named queues. False if the
+    /// room for records did not reach, also not for those of the attachment.
+    fn vacate_for(
+        &mut self,
+        session: SessionRef,
+        by: ConnectionId,
+        attach: &Attach,
+        pass: &mut Pass<'_>,
+    ) -> bool {
+        let held = self.sessions.at(session.0).and_then(|s| s.connection);
+        let other = held.is_some_and(|held| held != by);
+        !other || (self.vacate(session, false, pass) && pass.fits(self.attach_bytes(attach)))
     }
 
     /// A connection has one session: one that it had before is detached.
@@ -308,7 +338,7 @@ impl Broker {
         };
         state.connection = None;
         state.detachment += 1;
-        let (lane, hold, detachment) = (state.lane, state.hold, state.detachment);
+        let (lane, detachment) = (state.lane, state.detachment);
         let (expiry, bound) = (state.expiry_ms, !state.subscriptions.is_empty());
         if let Some(lane) = self.lanes.at_mut(lane.0) {
             lane.owner = None;
@@ -317,9 +347,7 @@ impl Broker {
         if bound {
             self.routes.change();
         }
-        if !hold || expiry == Some(0) {
-            self.return_named(session, polite, pass);
-        }
+        self.vacate(session, polite, pass);
         if expiry == Some(0) {
             return self.remove_session(session, pass);
         }
@@ -337,26 +365,27 @@ impl Broker {
         self.write_session(session, pass);
     }
 
-    /// Gives back what a session holds of named queues: others compete for it.
-    fn return_named(&mut self, session: SessionRef, polite: bool, pass: &mut Pass<'_>) {
+    /// Gives back what a session without its client holds of named queues, unless it waits for it:
+    /// others compete for it. False if the room for records did not reach.
+    pub(crate) fn vacate(
+        &mut self,
+        session: SessionRef,
+        polite: bool,
+        pass: &mut Pass<'_>,
+    ) -> bool {
         let Some(state) = self.sessions.at(session.0) else {
-            return;
+            return true;
         };
         let (own, lane) = (state.queue, state.lane);
-        let Some(lane) = self.lanes.at_mut(lane.0) else {
-            return;
+        let waits = state.hold && state.expiry_ms != Some(0);
+        let Some(held) = self.lanes.at_mut(lane.0) else {
+            return true;
         };
-        if lane.inflight.iter().all(|piece| Some(piece.queue) == own) {
-            return;
+        held.owner = None;
+        if waits || held.inflight.iter().all(|piece| Some(piece.queue) == own) {
+            return true;
         }
-        let written = if polite { 0 } else { lane.written };
-        let (keep, back): (VecDeque<Inflight>, VecDeque<Inflight>) = lane
-            .inflight
-            .drain(..)
-            .partition(|piece| Some(piece.queue) == own);
-        lane.inflight = keep;
-        lane.unsettled = lane.inflight.iter().map(|piece| piece.count).sum();
-        self.take_back(&Vec::from(back), written, pass);
+        self.give_back(lane, own, polite, pass)
     }
 
     /// A session without connection has reached its end.
@@ -387,7 +416,7 @@ impl Broker {
         if let Some(queue) = queue {
             self.delete_queue(queue, pass);
         }
-        self.give_back(lane, true, pass);
+        self.give_back(lane, None, true, pass);
         for target in &targets {
             self.remove_binding(session, target, pass);
         }
@@ -436,7 +465,7 @@ impl Broker {
         state.resend_listed = false;
         let lane_ref = state.lane;
         loop {
-            if pass.units == 0 {
+            if pass.units() == 0 {
                 return self.continue_session(session);
             }
             let Some(lane) = self.lanes.at(lane_ref.0) else {
@@ -485,7 +514,7 @@ impl Broker {
         let count = piece
             .count
             .min(u32::try_from(same).unwrap_or(u32::MAX))
-            .min(pass.units);
+            .min(pass.units());
         let connected = self.connection(connection);
         let fits = match (connected, self.store.run(piece.run)) {
             (Some(connection), Some(run)) => connection.fits(run, piece.first, count),

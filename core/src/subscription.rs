@@ -182,6 +182,7 @@ impl Broker {
     }
 
     /// Closes a consumer (law L10): what was encoded counts as written, the rest returns uncounted.
+    /// False if the room for records did not reach.
     pub(crate) fn cancel(
         &mut self,
         id: ConnectionId,
@@ -189,26 +190,38 @@ impl Broker {
         written: Tag,
         token: Option<Token>,
         pass: &mut Pass<'_>,
-    ) {
+    ) -> bool {
         let lane = self
             .connection(id)
             .and_then(|connection| connection.lane(key));
         let Some(lane) = lane.filter(|lane| self.lane_session(*lane).is_none()) else {
-            return pass.refuse(id, token, Refusal::Unknown);
+            pass.refuse(id, token, Refusal::Unknown);
+            return true;
         };
-        self.written(id, key, written, pass);
+        if !self.written(id, key, written, pass) || !self.settle_written(lane, pass) {
+            return false;
+        }
         if let Some(connection) = self.connection_mut(id) {
             connection.remove_lane(key);
         }
-        self.end_lane(lane, true, pass);
+        self.end_lane(lane, pass);
         let position = pass.position();
         pass.answer(id, token, position, Answer::Cancelled);
+        true
     }
 
-    /// Ends a lane with its consumers.
-    pub(crate) fn end_lane(&mut self, lane: LaneRef, polite: bool, pass: &mut Pass<'_>) {
-        self.settle_written(lane, pass);
-        self.give_back(lane, polite, pass);
+    /// Settles and takes back what a lane holds, whose client is going. Nothing is handed out to it
+    /// any more. False if the room for records did not reach.
+    pub(crate) fn empty_lane(&mut self, lane: LaneRef, polite: bool, pass: &mut Pass<'_>) -> bool {
+        if let Some(state) = self.lanes.at_mut(lane.0) {
+            state.owner = None;
+        }
+        self.settle_written(lane, pass) && self.give_back(lane, None, polite, pass)
+    }
+
+    /// Ends a lane with its consumers. What it holds returns uncounted; see [`Broker::empty_lane`].
+    pub(crate) fn end_lane(&mut self, lane: LaneRef, pass: &mut Pass<'_>) {
+        self.give_back(lane, None, true, pass);
         let consumers = self.lanes.at(lane.0).map(|lane| lane.consumers.clone());
         for consumer in consumers.unwrap_or_default() {
             self.remove_consumer(consumer, pass);
@@ -216,17 +229,21 @@ impl Broker {
         self.lanes.remove(lane.0);
     }
 
-    /// What settles on write and was written is settled, whatever ends the lane.
-    fn settle_written(&mut self, lane: LaneRef, pass: &mut Pass<'_>) {
+    /// What settles on write and was written is settled, whatever ends the lane. False if the room
+    /// for records did not reach.
+    fn settle_written(&mut self, lane: LaneRef, pass: &mut Pass<'_>) -> bool {
         let mut pieces: Vec<Inflight> = Vec::new();
         let Some(state) = self.lanes.at_mut(lane.0) else {
-            return;
+            return true;
         };
         let first = state.consumers.first().and_then(|c| self.consumers.at(c.0));
         if first.is_some_and(|consumer| consumer.settle == SettleMode::OnWrite) {
             state.cut_up_to(state.written, &mut pieces);
         }
-        self.end_pieces(&pieces, Outcome::Accepted, pass);
+        self.end_pieces(&mut pieces, Outcome::Accepted, pass);
+        let done = pieces.is_empty();
+        self.restore(Some(lane), &mut pieces);
+        done
     }
 
     /// The session a lane belongs to.

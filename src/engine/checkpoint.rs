@@ -25,6 +25,13 @@ pub(crate) const SECTION_PLACES: u32 = 2;
 const VICTIM_PERCENT: u32 = 10;
 const LOG_MAX: u64 = 4 << 30;
 
+/// The state as of a position of the log.
+pub(crate) struct Serialised {
+    pub(crate) applied: u64,
+    core: Vec<u8>,
+    places: Vec<u8>,
+}
+
 /// When the next checkpoint is due.
 #[derive(Debug)]
 pub(crate) struct Checkpoints {
@@ -97,18 +104,28 @@ impl Shared {
 
     /// Writes a checkpoint, then empties the oldest nearly dead segment. Blocks for the disk.
     pub(crate) fn checkpoint(&self) -> Result<(), EngineError> {
-        let (applied, core, places) = self.serialise();
+        let state = self.serialise();
+        self.keep(&state)
+    }
+
+    /// Writes a state down as a checkpoint. Blocks until the log it is the end of is durable.
+    pub(crate) fn keep(&self, state: &Serialised) -> Result<(), EngineError> {
+        let Serialised {
+            applied,
+            core,
+            places,
+        } = state;
         let size = core.len() + places.len();
         self.journal
-            .write_checkpoint(applied, &[(SECTION_CORE, &core), (SECTION_PLACES, &places)])?;
-        self.checkpoints.written(applied, size as u64);
+            .write_checkpoint(*applied, &[(SECTION_CORE, core), (SECTION_PLACES, places)])?;
+        self.checkpoints.written(*applied, size as u64);
         self.counters.add_checkpoint();
         self.copy_forward();
         Ok(())
     }
 
     /// The state as of the end of everything appended so far.
-    fn serialise(&self) -> (u64, Vec<u8>, Vec<u8>) {
+    pub(crate) fn serialise(&self) -> Serialised {
         let state = self.state.lock();
         let held = Instant::now();
         let mut core = Vec::new();
@@ -121,7 +138,11 @@ impl Shared {
         drop(batch);
         self.counters.checkpoint_pause.add(nanos_since(held));
         drop(state);
-        (applied, core, places)
+        Serialised {
+            applied,
+            core,
+            places,
+        }
     }
 
     /// Appends the live bodies of the oldest nearly dead segment again (law L28). It is freed when a

@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use ternmq_core::broker::{Broker, BrokerOptions, RECORD_SLACK};
+use ternmq_core::broker::{Broker, BrokerOptions};
 use ternmq_core::command::Command;
 use ternmq_core::effect::{Answer, Out};
 use ternmq_core::error::{Limit, Refusal};
@@ -41,6 +41,7 @@ use outbox::Contents;
 use parked::Parked;
 use places::Places;
 use release::Releases;
+use room::Share;
 use slots::Slots;
 use stats::Counters;
 use timed::Syncs;
@@ -120,6 +121,8 @@ struct Shared {
     journal: Arc<Journal>,
     /// The engine's lock.
     state: Mutex<State>,
+    /// What one call may append.
+    share: Share,
     slots: Slots,
     fanouts: Fanouts,
     budget: Arc<Budget>,
@@ -326,10 +329,8 @@ impl Shared {
 
     /// The largest body one publish may have: it must fit into the budget and into one commit.
     fn largest_publish(&self) -> usize {
-        // A quarter of a segment, less the headers of blocks and pieces (about 2 %).
-        let commit = self.options.segment_size / 4;
-        let commit = (commit - commit / 32).saturating_sub(2 * RECORD_SLACK as u64);
-        usize::try_from(commit.min(self.budget.largest())).unwrap_or(usize::MAX)
+        let budget = usize::try_from(self.budget.largest()).unwrap_or(usize::MAX);
+        self.share.bodies.min(budget)
     }
 
     fn stats(&self) -> Stats {

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use ternmq_core::command::{Command, Publish, Retain};
+use ternmq_core::command::{Command, Publish};
 use ternmq_core::ids::{ConnectionId, Token};
 
 /// Beyond this many commands a publish is refused at once.
@@ -54,6 +54,16 @@ impl Parked {
         });
     }
 
+    /// Puts what is left of the oldest back.
+    pub(crate) fn push_front(&mut self, id: ConnectionId, command: Command, since_ms: u64) {
+        *self.counts.entry(id).or_default() += 1;
+        self.queue.push_front(ParkedCommand {
+            id,
+            command,
+            since_ms,
+        });
+    }
+
     /// Whose command is the oldest, and since when it waits.
     pub(crate) fn front(&self) -> Option<(ConnectionId, &Command, u64)> {
         let front = self.queue.front()?;
@@ -75,9 +85,7 @@ impl Parked {
 /// Whether this command may put a body into the log (law L9).
 pub(crate) fn wants_log(command: &Command) -> bool {
     match command {
-        Command::Publish(publish) => {
-            publish.run.envelope.durable || publish.retain == Retain::Store
-        }
+        Command::Publish(publish) => publish.may_be_journalled(),
         _ => false,
     }
 }

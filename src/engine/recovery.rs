@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use ternmq_core::RecoveryError;
-use ternmq_core::broker::{Broker, RECORD_SLACK};
+use ternmq_core::broker::Broker;
 use ternmq_core::effect::Out;
 use ternmq_core::record::AGAIN;
 use ternmq_journal::vfs::Vfs;
@@ -22,12 +22,10 @@ use super::fanout::Fanouts;
 use super::parked::Parked;
 use super::places::Places;
 use super::release::Releases;
+use super::room::Share;
 use super::slots::Slots;
 use super::timed::{Syncs, TimedVfs};
 use super::{EngineOptions, Poison, Shared, State};
-
-/// One call's records must fit into a quarter of a segment, with as much again for bodies.
-const SEGMENT_MIN: u64 = 16 * RECORD_SLACK as u64;
 
 impl Shared {
     /// Recovers what `options.data_dir` holds and begins a new life behind it.
@@ -36,8 +34,9 @@ impl Shared {
         mut options: EngineOptions,
         seed: Seed,
     ) -> Result<Self, EngineError> {
-        if options.segment_size < SEGMENT_MIN {
-            return Err(EngineError::SegmentSize { min: SEGMENT_MIN });
+        let min = Share::segment_min(&options.broker.limits);
+        if options.segment_size < min {
+            return Err(EngineError::SegmentSize { min });
         }
         options.broker.limits.outbox_bytes = options.outbox_bytes;
         options.broker.limits.subscription_bytes = options.subscription_bytes;
@@ -63,6 +62,7 @@ impl Shared {
         recovery.replay(|record| apply_record(&record, &mut broker, &mut places))?;
         let journal = recovery.start()?;
         load_bodies(&journal, &mut broker, &mut places)?;
+        let share = Share::of(&journal, options.segment_size, &options.broker.limits);
         let clock = options.clock.clone();
         broker.recovered(clock.now());
         let work = Arc::new(Notify::new());
@@ -78,6 +78,7 @@ impl Shared {
                 places,
                 parked: Parked::default(),
             }),
+            share,
             slots: Slots::new(options.max_connections),
             fanouts: Fanouts::default(),
             budget: Arc::new(Budget::new(options.memory, Arc::clone(&work))),

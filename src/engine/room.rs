@@ -2,22 +2,77 @@
 
 use parking_lot::MutexGuard;
 
-use ternmq_core::broker::RECORD_SLACK;
 use ternmq_core::command::Command;
 use ternmq_core::effect::Answer;
 use ternmq_core::error::Refusal;
 use ternmq_core::ids::{ConnectionId, Now};
-use ternmq_journal::{Batch, Refused};
+use ternmq_core::limits::Limits;
+use ternmq_journal::{Batch, Journal, Refused};
 
 use super::parked::{body_bytes, token, wants_log};
 use super::release::ROOM_WAITER;
-use super::submit::{Aftermath, Call};
+use super::submit::{Aftermath, Call, GROUP_COMMANDS};
 use super::{Shared, State};
 
-/// Records of one call beyond one per command: one per unit of work (law L21).
-const RECORDS_EXTRA: usize = 4_096;
+/// Records that move no body take at least this many bytes of what is reserved for them.
+const RECORD_BYTES: usize = 128;
+/// Bytes reserved for the records of a call beside bodies, at most.
+const RECORDS_MAX: usize = 512 << 10;
+/// What the headers of blocks may take of a reservation, twice.
+const BLOCKS: usize = 8 << 10;
+/// What a commit must hold beside the records of one step of the core.
+const COMMIT_REST: usize = 24 << 10;
+const SEGMENT_MIN: u64 = 256 << 10;
 /// Parked commands are looked at again after this many milliseconds.
 const RETRY_MS: u64 = 100;
+
+/// What one call may append: a share of a commit, which is a quarter of a segment (law L7).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Share {
+    /// Bytes for records beside bodies. The core stops when they are used up, and goes on in the
+    /// next call.
+    records: usize,
+    /// Bytes for bodies, at most.
+    pub(crate) bodies: usize,
+}
+
+impl Share {
+    /// Of the commits of this journal.
+    pub(crate) fn of(journal: &Journal, segment_size: u64, limits: &Limits) -> Self {
+        let step = limits.step_bytes() + BLOCKS;
+        let commit = usize::try_from(segment_size / 4).unwrap_or(usize::MAX);
+        let records = (commit / 4).min(RECORDS_MAX).max(step);
+        let most = journal.largest_reservation(GROUP_COMMANDS + records / RECORD_BYTES);
+        let bodies = most.saturating_sub(records);
+        Self { records, bodies }
+    }
+
+    /// The smallest segment that works with these limits.
+    pub(crate) fn segment_min(limits: &Limits) -> u64 {
+        let commit = limits.step_bytes() + BLOCKS + COMMIT_REST;
+        (4 * commit as u64).max(SEGMENT_MIN)
+    }
+
+    /// Reserves room for the records of these commands, of which the first writes `needs` bytes at
+    /// once; settlements may use the reserved segment.
+    fn reserve(
+        &self,
+        batch: &mut Batch<'_>,
+        commands: &[Command],
+        needs: usize,
+    ) -> Result<(), Refused> {
+        let logged = commands.iter().filter(|command| wants_log(command));
+        let bodies: usize = logged.map(body_bytes).sum();
+        let bytes = (bodies + self.records).max(needs + BLOCKS);
+        let records = commands.len() + self.records / RECORD_BYTES;
+        match batch.reserve(bytes, records) {
+            Err(Refused::NoRoom) if !commands.iter().any(wants_log) => {
+                batch.reserve_settlement(bytes, records)
+            }
+            result => result,
+        }
+    }
+}
 
 impl Shared {
     /// Reserves room for what the commands of a call may append. Publishes that cannot have it are
@@ -34,12 +89,17 @@ impl Shared {
                 matches!(command, Command::Publish(_) | Command::Close(_))
             });
         }
-        let refused = match reserve(batch, call.commands) {
+        let refused = match self.share.reserve(batch, call.commands, call.needs) {
             Ok(()) => return true,
             Err(refused) => refused,
         };
         match refused {
-            Refused::TooLarge => self.refuse(call, Refusal::TooLarge, wants_log),
+            Refused::TooLarge => {
+                let alone = call.needs > 0;
+                self.refuse(call, Refusal::TooLarge, |command| {
+                    alone || wants_log(command)
+                });
+            }
             Refused::NoRoom => self.park(state, call, |command| {
                 wants_log(command) || matches!(command, Command::Close(_))
             }),
@@ -48,10 +108,12 @@ impl Shared {
                 return false;
             }
         }
-        let settlements = reserve(batch, call.commands);
+        let settlements = self.share.reserve(batch, call.commands, 0);
         if settlements.is_err() {
             // Not even these have room: they wait as well, and are never refused.
             self.park(state, call, |command| !matches!(command, Command::Tick));
+            // What is due is asked for again, or the core would sleep until somebody comes.
+            self.deadlines.set_leftover(call.now.mono_ms + RETRY_MS);
         }
         if !state.parked.is_empty() {
             batch.wait_room(ROOM_WAITER);
@@ -114,11 +176,14 @@ impl Shared {
         let publish = matches!(command, Command::Publish(_));
         let close = matches!(command, Command::Close(_));
         let mut batch = self.journal.batch();
-        if reserve(&mut batch, std::slice::from_ref(command)).is_ok() {
-            let mut commands: Vec<Command> = state.parked.pop().into_iter().collect();
-            let mut call = Call::new(now, id, &mut commands);
-            call.own = false;
-            self.handle(state, batch, &mut call, aftermath);
+        let first = std::slice::from_ref(command);
+        if self.share.reserve(&mut batch, first, 0).is_ok() {
+            let commands: Vec<Command> = state.parked.pop().into_iter().collect();
+            if let Some(left) = self.decide_parked(state, batch, (now, id), commands, aftermath) {
+                state.parked.push_front(id, left, since_ms);
+                self.journal.batch().wait_room(ROOM_WAITER);
+                return None;
+            }
             if close && self.is_closed(id) {
                 self.slots.give_back(id.slot);
             }
@@ -137,6 +202,34 @@ impl Shared {
             wakes.push(outbox, id, nobody, &self.journal, |_, _| {});
         }
         Some(id)
+    }
+
+    /// Decides a command that was parked, in as many commits as it takes. Gives back what is left
+    /// when there is no more room.
+    fn decide_parked<'a>(
+        &'a self,
+        state: &mut State,
+        mut batch: Batch<'a>,
+        (now, id): (Now, ConnectionId),
+        mut commands: Vec<Command>,
+        aftermath: &mut Aftermath,
+    ) -> Option<Command> {
+        loop {
+            let mut call = Call::new(now, id, &mut commands);
+            call.own = false;
+            let needs = self.handle(state, batch, &mut call, aftermath);
+            commands.first()?;
+            batch = self.journal.batch();
+            match self.share.reserve(&mut batch, &commands, needs) {
+                Ok(()) => {}
+                Err(Refused::TooLarge) => {
+                    let refused = commands.pop()?;
+                    self.answer(id, &refused, Refusal::TooLarge);
+                    return None;
+                }
+                Err(_) => return commands.pop(),
+            }
+        }
     }
 
     /// Takes the commands chosen out of a call and refuses them.
@@ -198,19 +291,5 @@ impl Shared {
         if contents.is_open(id.generation) {
             contents.push_answer(0, token, Answer::Refused(refusal));
         }
-    }
-}
-
-/// Reserves room for the records of these commands; settlements may use the reserved segment.
-fn reserve(batch: &mut Batch<'_>, commands: &[Command]) -> Result<(), Refused> {
-    let logged = commands.iter().filter(|command| wants_log(command));
-    let bodies: usize = logged.map(body_bytes).sum();
-    let bytes = bodies + RECORD_SLACK;
-    let records = commands.len() + RECORDS_EXTRA;
-    match batch.reserve(bytes, records) {
-        Err(Refused::NoRoom) if !commands.iter().any(wants_log) => {
-            batch.reserve_settlement(bytes, records)
-        }
-        result => result,
     }
 }

@@ -24,8 +24,8 @@ use super::stats::nanos_since;
 use super::{Shared, State};
 
 /// Commands decided in one hold of the lock.
-const GROUP_COMMANDS: usize = 1_024;
-/// Bytes of bodies in one commit, unless a single publish has more.
+pub(crate) const GROUP_COMMANDS: usize = 256;
+/// Bytes of bodies in one hold, unless a single publish has more.
 const GROUP_BYTES: usize = 1 << 20;
 /// How often a call goes on by itself with work that is left over.
 const ROUNDS_MAX: usize = 8;
@@ -40,6 +40,10 @@ impl RecordSink for Sink<'_, '_> {
 
     fn tail(&self) -> u64 {
         self.0.tail()
+    }
+
+    fn room(&self) -> usize {
+        self.0.room()
     }
 }
 
@@ -60,6 +64,8 @@ pub(crate) struct Call<'a> {
     pub(crate) commands: &'a mut Vec<Command>,
     /// The connection makes the call itself, and looks into its outbox afterwards.
     pub(crate) own: bool,
+    /// Bytes of records that its first command, which is alone then, writes at once.
+    pub(crate) needs: usize,
     /// The places of its answers in the confirm stream are kept already.
     pub(crate) answers_awaited: bool,
 }
@@ -71,6 +77,7 @@ impl<'a> Call<'a> {
             id,
             commands,
             own: true,
+            needs: 0,
             answers_awaited: false,
         }
     }
@@ -86,6 +93,8 @@ pub(crate) struct Aftermath {
     garbage: Vec<Arc<Run>>,
     purged: Vec<Delivery>,
     pub(crate) more: bool,
+    /// See [`Call::needs`].
+    needs: usize,
 }
 
 impl Aftermath {
@@ -100,7 +109,8 @@ impl Shared {
     /// broker's own commands.
     pub(crate) fn submit(&self, id: ConnectionId, commands: &mut Vec<Command>) -> Vec<Answer> {
         let mut answers = Vec::new();
-        if group_end(commands) == commands.len() {
+        let group_bytes = GROUP_BYTES.min(self.share.bodies);
+        if group_end(commands, group_bytes) == commands.len() {
             self.submit_group(id, commands, &mut answers);
             return answers;
         }
@@ -112,7 +122,7 @@ impl Shared {
                 let last = matches!(command, Command::Cancel { .. });
                 commands.push(command);
                 let next = rest.peek().map_or(0, body_bytes);
-                if last || commands.len() >= GROUP_COMMANDS || bytes + next > GROUP_BYTES {
+                if last || commands.len() >= GROUP_COMMANDS || bytes + next > group_bytes {
                     break;
                 }
             }
@@ -128,30 +138,50 @@ impl Shared {
         commands: &mut Vec<Command>,
         answers: &mut Vec<Answer>,
     ) {
-        let mut aftermath = self.hold(id, commands);
-        let room = aftermath.purged_room();
-        if room > 0 {
-            answers.append(&mut aftermath.answers);
-            self.finish(aftermath);
-            commands.push(Command::Room(room));
-            aftermath = self.hold(id, commands);
+        let (mut more, mut needs) = self.turn(id, commands, 0, answers);
+        // What had no room for its records goes on in later commits.
+        while !commands.is_empty() {
+            let behind = if needs > 0 {
+                commands.split_off(1)
+            } else {
+                Vec::new()
+            };
+            (more, needs) = self.turn(id, commands, needs, answers);
+            commands.extend(behind);
         }
         for _ in 0..ROUNDS_MAX {
-            let more = aftermath.more;
-            answers.append(&mut aftermath.answers);
-            self.finish(aftermath);
             if !more {
                 return;
             }
-            aftermath = self.hold(ConnectionId::BROKER, commands);
+            (more, _) = self.turn(ConnectionId::BROKER, commands, 0, answers);
         }
-        self.finish(aftermath);
         // Somebody else's turn.
         self.deadlines.set_leftover(self.clock.now().mono_ms);
     }
 
-    /// One hold of the engine's lock; leaves `commands` empty.
-    fn hold(&self, id: ConnectionId, commands: &mut Vec<Command>) -> Aftermath {
+    /// One hold of the lock and what comes after it. `commands` keeps what is to be done next. Says
+    /// whether work is left, and what the next command needs.
+    fn turn(
+        &self,
+        id: ConnectionId,
+        commands: &mut Vec<Command>,
+        needs: usize,
+        answers: &mut Vec<Answer>,
+    ) -> (bool, usize) {
+        let mut aftermath = self.hold(id, commands, needs);
+        let (room, more) = (aftermath.purged_room(), aftermath.more);
+        let mut needs = aftermath.needs;
+        answers.append(&mut aftermath.answers);
+        self.finish(aftermath);
+        if room > 0 {
+            commands.insert(0, Command::Room(room));
+            needs = 0;
+        }
+        (more, needs)
+    }
+
+    /// One hold of the engine's lock; leaves in `commands` what had no room for its records.
+    fn hold(&self, id: ConnectionId, commands: &mut Vec<Command>, needs: usize) -> Aftermath {
         let asked = Instant::now();
         let mut state = self.state.lock();
         self.counters.lock_wait.add(nanos_since(asked));
@@ -160,6 +190,7 @@ impl Shared {
         let now = self.clock.now();
         self.journal.set_wall(micros(now.wall_ms));
         let mut call = Call::new(now, id, commands);
+        call.needs = needs;
         self.decide(&mut state, &mut call, &mut aftermath);
         self.counters.lock_hold.add(nanos_since(held));
         if aftermath.more {
@@ -167,7 +198,6 @@ impl Shared {
         } else {
             drop(state);
         }
-        commands.clear();
         aftermath
     }
 
@@ -188,19 +218,22 @@ impl Shared {
     fn decide(&self, state: &mut State, call: &mut Call<'_>, aftermath: &mut Aftermath) {
         let mut batch = self.journal.batch();
         if self.make_room(state, &mut batch, call) {
-            self.handle(state, batch, call, aftermath);
+            aftermath.needs = self.handle(state, batch, call, aftermath);
+        } else {
+            call.commands.clear();
         }
     }
 
     /// Lets the core decide, its room being reserved, and hands out what it has put into
-    /// `state.out`.
+    /// `state.out`. What the room did not reach stays in `call.commands`; the result is what the
+    /// first of them needs.
     pub(crate) fn handle(
         &self,
         state: &mut State,
         mut batch: Batch<'_>,
         call: &mut Call<'_>,
         aftermath: &mut Aftermath,
-    ) {
+    ) -> usize {
         let cancelled = match call.commands.last() {
             Some(Command::Cancel { consumer, .. }) => Some(*consumer),
             _ => None,
@@ -238,6 +271,7 @@ impl Shared {
                 contents.purge(consumer, &mut aftermath.purged);
             }
         }
+        std::mem::take(&mut state.out.needs)
     }
 
     /// Puts effects into outboxes, one lock per connection: they are sorted by slot, and stay in
@@ -284,11 +318,11 @@ impl Shared {
 
 /// How many of these commands one hold of the lock takes. A Cancel ends a group: what its consumer
 /// has in the outbox is taken back before anything later is decided (law L10).
-fn group_end(commands: &[Command]) -> usize {
+fn group_end(commands: &[Command], group_bytes: usize) -> usize {
     let mut bytes = 0;
     for (index, command) in commands.iter().enumerate() {
         bytes += body_bytes(command);
-        if index > 0 && (index >= GROUP_COMMANDS || bytes > GROUP_BYTES) {
+        if index > 0 && (index >= GROUP_COMMANDS || bytes > group_bytes) {
             return index;
         }
         if matches!(command, Command::Cancel { .. }) {

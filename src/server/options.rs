@@ -35,6 +35,7 @@ pub(super) fn engine(config: &Config, seed: u64) -> EngineOptions {
                 max_retained: limits.max_retained as usize,
                 subscription_bytes: limits.subscription_bytes.0,
                 outbox_bytes,
+                max_name_bytes: limits.max_name_bytes as usize,
                 ..defaults
             },
             settings: config.settings_table(),

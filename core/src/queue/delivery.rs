@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::broker::{AT_END, Broker, Pass, Work};
-use crate::command::{Outcome, Settle, SettleMode, Tags};
-use crate::consumer::{ConsumerRef, Inflight, Lane, LaneRef};
+use crate::command::{Command, Outcome, Settle, SettleMode, Tags};
+use crate::consumer::{ConsumerRef, Inflight, Lane, LaneRef, split};
 use crate::effect::{Answer, Delivery, Effect, MoveReason};
 use crate::error::Refusal;
 use crate::ids::{ConnectionId, ConsumerKey, QueueId, Tag};
@@ -49,7 +49,7 @@ impl Broker {
             }
         }
         loop {
-            let units = pass.units;
+            let units = pass.units();
             let Some(queue) = self.queues.get_mut(&id) else {
                 return;
             };
@@ -240,7 +240,12 @@ impl Broker {
     }
 
     /// Settles deliveries of a lane as their client says.
-    pub(crate) fn settle(&mut self, id: ConnectionId, settle: Settle, pass: &mut Pass<'_>) {
+    pub(crate) fn settle(
+        &mut self,
+        id: ConnectionId,
+        settle: Settle,
+        pass: &mut Pass<'_>,
+    ) -> Option<Command> {
         let Settle {
             consumer,
             tags,
@@ -258,29 +263,46 @@ impl Broker {
             }
             None => false,
         };
+        let mut left = None;
         if held {
-            self.end_pieces(&pieces, outcome, pass);
-            pass.answer(id, token, AT_END, Answer::Settled);
-        } else {
-            pass.refuse(id, token, Refusal::Unknown);
+            self.end_pieces(&mut pieces, outcome, pass);
+            left = pieces.first().map(|piece| tags.from(piece.tag));
         }
-        pieces.clear();
+        match left {
+            Some(_) => self.restore(lane, &mut pieces),
+            None if held => pass.answer(id, token, AT_END, Answer::Settled),
+            None => pass.refuse(id, token, Refusal::Unknown),
+        }
         self.scratch = pieces;
         if let Some(lane) = lane {
             self.lane_moved(lane);
         }
+        let tags = left?;
+        Some(Command::Settle(Settle {
+            consumer,
+            tags,
+            outcome,
+            token,
+        }))
     }
 
-    /// The kernel took everything up to `tag` (law L10).
+    /// Puts what was cut out of a lane and could not be ended yet back into it.
+    pub(crate) fn restore(&mut self, lane: Option<LaneRef>, pieces: &mut Vec<Inflight>) {
+        if let Some(lane) = lane.and_then(|lane| self.lanes.at_mut(lane.0)) {
+            lane.restore(pieces);
+        }
+    }
+
+    /// The kernel took everything up to `tag` (law L10). False if the room for records did not reach.
     pub(crate) fn written(
         &mut self,
         id: ConnectionId,
         consumer: ConsumerKey,
         tag: Tag,
         pass: &mut Pass<'_>,
-    ) {
+    ) -> bool {
         let Some(lane_ref) = self.connection(id).and_then(|c| c.lane(consumer)) else {
-            return;
+            return true;
         };
         let mut pieces = std::mem::take(&mut self.scratch);
         if let Some(lane) = self.lanes.at_mut(lane_ref.0) {
@@ -290,12 +312,15 @@ impl Broker {
                 lane.cut_up_to(tag, &mut pieces);
             }
         }
+        let mut done = true;
         if !pieces.is_empty() {
-            self.end_pieces(&pieces, Outcome::Accepted, pass);
-            pieces.clear();
+            self.end_pieces(&mut pieces, Outcome::Accepted, pass);
+            done = pieces.is_empty();
+            self.restore(Some(lane_ref), &mut pieces);
             self.lane_moved(lane_ref);
         }
         self.scratch = pieces;
+        done
     }
 
     /// More credit for a consumer.
@@ -327,31 +352,53 @@ impl Broker {
         }
     }
 
-    /// Ends deliveries that have been taken out of their lane.
+    /// Ends deliveries that have been taken out of their lane. What the room for records does not
+    /// reach stays in `pieces`.
     pub(crate) fn end_pieces(
         &mut self,
-        pieces: &[Inflight],
+        pieces: &mut Vec<Inflight>,
         outcome: Outcome,
         pass: &mut Pass<'_>,
     ) {
-        for piece in pieces {
-            match outcome {
-                Outcome::Accepted => {
-                    self.counts.accepted += u64::from(piece.count);
-                    self.settle_piece(piece.queue, piece.part(), pass);
-                }
-                Outcome::Released => {
-                    self.return_messages(piece.queue, piece.sequence, piece.count);
-                    self.pause_if_alone(piece.queue);
-                }
-                Outcome::Failed { delay_ms } => {
-                    self.fail(piece.queue, piece.part(), delay_ms, pass);
-                    self.pause_if_alone(piece.queue);
-                }
-                Outcome::Rejected => {
-                    let reason = MoveReason::Rejected;
-                    self.dead_letter(piece.queue, piece.part(), reason, pass);
-                }
+        let mut done = 0;
+        while let Some(piece) = pieces.get_mut(done) {
+            let steps = pass.steps(piece.count);
+            if steps == 0 {
+                break;
+            }
+            // Messages of one piece may have been attempted differently often: a record each.
+            let whole = steps == piece.count || !matches!(outcome, Outcome::Failed { .. });
+            let part = if whole {
+                done += 1;
+                *piece
+            } else {
+                let (part, rest) = split(*piece, steps);
+                *piece = rest;
+                part
+            };
+            self.end_piece(part, outcome, pass);
+        }
+        pieces.drain(..done);
+    }
+
+    /// Ends consecutive deliveries.
+    pub(crate) fn end_piece(&mut self, piece: Inflight, outcome: Outcome, pass: &mut Pass<'_>) {
+        match outcome {
+            Outcome::Accepted => {
+                self.counts.accepted += u64::from(piece.count);
+                self.settle_piece(piece.queue, piece.part(), pass);
+            }
+            Outcome::Released => {
+                self.return_messages(piece.queue, piece.sequence, piece.count);
+                self.pause_if_alone(piece.queue);
+            }
+            Outcome::Failed { delay_ms } => {
+                self.fail(piece.queue, piece.part(), delay_ms, pass);
+                self.pause_if_alone(piece.queue);
+            }
+            Outcome::Rejected => {
+                let reason = MoveReason::Rejected;
+                self.dead_letter(piece.queue, piece.part(), reason, pass);
             }
         }
     }

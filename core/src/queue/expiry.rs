@@ -58,7 +58,7 @@ impl Broker {
     /// is looked at again when it comes back.
     pub(crate) fn expire(&mut self, id: QueueId, sequence: u64, count: u32, pass: &mut Pass<'_>) {
         let done = pass.spend(count);
-        let end = sequence + u64::from(done);
+        let mut end = sequence + u64::from(done);
         let mut next = sequence;
         while let Some(queue) = self.queues.get(&id)
             && let Some(mut piece) = queue.index.next(next, done)
@@ -69,6 +69,10 @@ impl Broker {
             match queue.available_part(piece) {
                 // The clock may have been set since: only what is over goes (law L17).
                 Some(piece) if self.is_over(piece) => {
+                    if pass.steps(1) == 0 {
+                        end = next;
+                        break;
+                    }
                     next = piece.sequence + u64::from(piece.count);
                     self.expire_piece(id, piece, pass);
                 }
@@ -76,8 +80,10 @@ impl Broker {
                 None => next = piece.sequence + 1,
             }
         }
-        if done < count {
-            let (sequence, count) = (end, count - done);
+        let done = end - sequence;
+        if done < u64::from(count) {
+            let left = u64::from(count) - done;
+            let (sequence, count) = (end, u32::try_from(left).unwrap_or(u32::MAX));
             let due = self.now.mono_ms;
             self.deadlines.set(
                 due,

@@ -142,7 +142,7 @@ impl Broker {
             else {
                 break;
             };
-            if pass.units == 0 {
+            if pass.units() == 0 {
                 break;
             }
             if self.expire_if_due(id, piece, pass) {
@@ -263,7 +263,7 @@ impl Broker {
             first: piece.first,
             flags: piece.flags,
         };
-        self.end_pieces(&[piece], outcome, pass);
+        self.end_piece(piece, outcome, pass);
     }
 
     /// A lease has ended unsettled: an attempt, and a failure if it is the oldest of its receive.

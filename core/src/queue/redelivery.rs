@@ -1,9 +1,10 @@
 //! What comes back: released, failed, or left behind by a client that went away (law L11).
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::broker::{Broker, Pass};
-use crate::consumer::{Inflight, LaneRef, split};
+use crate::consumer::{ConsumerRef, Inflight, LaneRef, split};
 use crate::deadline::Deadline;
 use crate::effect::MoveReason;
 use crate::ids::QueueId;
@@ -135,39 +136,76 @@ impl Broker {
         }
     }
 
-    /// Takes back everything a lane holds. What was written counts as an attempt unless the client
-    /// said goodbye, and the oldest of each consumer as a failure.
-    pub(crate) fn give_back(&mut self, lane: LaneRef, polite: bool, pass: &mut Pass<'_>) {
+    /// Takes back what a lane holds, but for the queue `keep`. What was written counts as an attempt
+    /// unless the client said goodbye, and the oldest of each consumer as a failure. False if the
+    /// room for records did not reach: what is left is still held.
+    pub(crate) fn give_back(
+        &mut self,
+        lane: LaneRef,
+        keep: Option<QueueId>,
+        polite: bool,
+        pass: &mut Pass<'_>,
+    ) -> bool {
         let Some(state) = self.lanes.at_mut(lane.0) else {
-            return;
+            return true;
         };
         let written = if polite { 0 } else { state.written };
-        let pieces: Vec<Inflight> = state.inflight.drain(..).collect();
-        state.unsettled = 0;
-        state.resend = None;
-        self.take_back(&pieces, written, pass);
+        let (kept, back): (VecDeque<Inflight>, VecDeque<Inflight>) =
+            std::mem::take(&mut state.inflight)
+                .into_iter()
+                .partition(|piece| Some(piece.queue) == keep);
+        let mut failed = std::mem::take(&mut state.failed);
+        let left = self.take_back(back, written, &mut failed, pass);
+        let done = left.is_empty();
+        if let Some(state) = self.lanes.at_mut(lane.0) {
+            state.inflight = kept;
+            if !done {
+                state.failed = failed;
+                state.inflight.extend(left);
+                state
+                    .inflight
+                    .make_contiguous()
+                    .sort_unstable_by_key(|piece| piece.tag);
+            }
+            state.unsettled = state.inflight.iter().map(|piece| piece.count).sum();
+        }
+        done
     }
 
-    /// Returns pieces to their queues; those up to tag `written` are counted.
-    pub(crate) fn take_back(&mut self, pieces: &[Inflight], written: u64, pass: &mut Pass<'_>) {
-        let mut failed: Vec<crate::consumer::ConsumerRef> = Vec::new();
-        for piece in pieces {
+    /// Returns pieces to their queues; those up to tag `written` are counted, the first of a
+    /// consumer that is not in `failed` as a failure. Gives back what the room for records did not
+    /// reach, which is nothing if none is counted.
+    pub(crate) fn take_back(
+        &mut self,
+        mut pieces: VecDeque<Inflight>,
+        written: u64,
+        failed: &mut Vec<ConsumerRef>,
+        pass: &mut Pass<'_>,
+    ) -> VecDeque<Inflight> {
+        while let Some(piece) = pieces.pop_front() {
             let counted = (written + 1)
                 .saturating_sub(piece.tag)
                 .min(u64::from(piece.count));
             let counted = u32::try_from(counted).unwrap_or(0);
-            let (head, rest) = split(*piece, counted);
-            if counted > 0 {
-                let first = !failed.contains(&piece.consumer);
-                if first {
-                    failed.push(piece.consumer);
-                }
-                self.take_back_written(head, u32::from(first), pass);
+            if counted == 0 {
+                self.return_messages(piece.queue, piece.sequence, piece.count);
+                continue;
             }
+            let steps = pass.steps(counted);
+            let (head, rest) = split(piece, steps);
             if rest.count > 0 {
-                self.return_messages(piece.queue, rest.sequence, rest.count);
+                pieces.push_front(rest);
             }
+            if steps == 0 {
+                break;
+            }
+            let first = !failed.contains(&piece.consumer);
+            if first {
+                failed.push(piece.consumer);
+            }
+            self.take_back_written(head, u32::from(first), pass);
         }
+        pieces
     }
 
     /// Returns what a client may have processed: an attempt each, and a failure of the oldest.

@@ -7,7 +7,7 @@
 use bytes::Bytes;
 
 use super::wire::{Reader, Writer};
-use super::{MOVE, MSG, REF, RecordSink};
+use super::{MOVE, MSG, RECORD_OVERHEAD, REF, RecordSink};
 use crate::address::{Address, QueueName};
 use crate::dialect::Dialect;
 use crate::effect::{MoveReason, Origin};
@@ -17,6 +17,8 @@ use crate::message::{Ends, Envelope, Format, Run};
 const DURABLE: u8 = 1;
 const AT_MOST_ONCE: u8 = 2;
 const RETAINED: u8 = 4;
+/// Bytes of a MSG before the block, but for the address, ends and queues.
+const MESSAGE_HEAD: usize = 33;
 
 /// A decoded MSG.
 #[derive(Debug)]
@@ -60,6 +62,18 @@ pub(crate) fn write_message(
         head.u32(queue.0).u64(sequence);
     }
     log.append(MSG, head.bytes(), Some(run.block()), live_bytes(run))
+}
+
+/// Bytes of log that the record of a run with this many queues takes, at most.
+pub(crate) fn message_bytes(run: &Run, queues: usize) -> usize {
+    let ends = match run.ends() {
+        Ends::Even(_) => 4,
+        Ends::Listed(ends) => 4 * ends.len(),
+    };
+    let payload = MESSAGE_HEAD + run.envelope.address.as_str().len() + ends + 12 * queues;
+    let payload = payload + run.block().len();
+    // A long one is written in pieces.
+    payload + payload / 2_048 + RECORD_OVERHEAD
 }
 
 /// Bytes of a run's record that are alive while all its messages are. Never 0: empty messages need

@@ -214,9 +214,17 @@ fn refused_directory_names_the_segment_size_that_works() {
     use crate::engine::EngineError;
     let time = Arc::new(Manual::default());
     let small = EngineOptions {
-        segment_size: 1 << 20,
+        segment_size: 128 << 10,
         ..options(&time)
     };
     let refused = Engine::open(Arc::new(SimDisk::new()), small, seed(1));
-    assert!(matches!(refused.err(), Some(EngineError::SegmentSize { min }) if min <= SEGMENT));
+    assert!(matches!(
+        refused.err(),
+        Some(EngineError::SegmentSize { min: 262_144 })
+    ));
+    let smallest = EngineOptions {
+        segment_size: 256 << 10,
+        ..options(&time)
+    };
+    assert!(Engine::open(Arc::new(SimDisk::new()), smallest, seed(1)).is_ok());
 }

@@ -4,6 +4,7 @@ use ternmq_core::address::{Address, Filter, QueueName, parse_fqqn};
 use ternmq_core::command::{BindRequest, BindTarget, Command};
 use ternmq_core::dialect::{Dialect, NameError};
 use ternmq_core::effect::Answer;
+use ternmq_core::error::Refusal;
 use ternmq_mqtt::{Properties, QoS, SubAck, Subscribe, UnsubAck, Unsubscribe};
 
 use super::{Fifo, REQUEST, State, token};
@@ -128,6 +129,16 @@ impl State {
                     id,
                     properties,
                     reasons: &[],
+                };
+                packet.encode(self.version, turn.output.buffer())
+            }
+            // Too much for one request: none of its filters is granted.
+            Answer::Refused(Refusal::TooLarge) if !request.codes.is_empty() => {
+                let reasons = vec![FAILURE; request.codes.len()];
+                let packet = SubAck {
+                    id,
+                    properties,
+                    reasons: &reasons,
                 };
                 packet.encode(self.version, turn.output.buffer())
             }
