@@ -207,7 +207,13 @@ impl Journal {
         let dir = dir(&self.dir);
         let temporary = dir.join("checkpoint.tmp");
         self.write_frame(&temporary, applied, sections)?;
-        self.await_durable(applied)?;
+        if !cfg!(mutant = "checkpoint_before_watermark") {
+            self.await_durable(applied)?;
+        }
+        if cfg!(mutant = "segment_freed_before_checkpoint") {
+            let (newest, older) = (None, Some(applied));
+            self.reclaim_below(&Kept { newest, older })?;
+        }
         let ready = path(&self.dir, applied);
         self.vfs
             .rename(&temporary, &ready)

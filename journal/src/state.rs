@@ -317,7 +317,11 @@ impl State {
     /// Lists a waiter with the batch that holds `after` and makes that batch want a sync. Returns
     /// whether it did not want one before.
     pub(crate) fn list(&mut self, after: u64, waiter: Option<u32>) -> bool {
-        let closed = self.syncing.partition_point(|batch| batch.end < after);
+        let closed = if cfg!(mutant = "listed_only_in_open") {
+            self.syncing.len()
+        } else {
+            self.syncing.partition_point(|batch| batch.end < after)
+        };
         let (waiters, wants_sync) = match self.syncing.get_mut(closed) {
             Some(batch) => (&mut batch.waiters, &mut batch.wants_sync),
             None => (&mut self.open.waiters, &mut self.open.wants_sync),

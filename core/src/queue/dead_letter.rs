@@ -68,7 +68,7 @@ impl Broker {
         };
         let landed = queue.next;
         queue.next += u64::from(piece.count);
-        let arrives = queue.durable && name != 0;
+        let arrives = queue.durable && name != 0 && !cfg!(mutant = "move_without_target");
         let flags = if arrives { MOVED | JOURNALLED } else { MOVED };
         queue
             .index

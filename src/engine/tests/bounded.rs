@@ -27,6 +27,7 @@ fn settle(world: &World) {
     let mut rounds = 0;
     while rounds < 3 || world.engine.stats().waiting_for_disk > 0 {
         rounds += 1;
+        assert!(!world.engine.stats().journal.poisoned);
         assert!(rounds < 1_000, "parked commands make no progress");
         while shared.journal.filler_step().unwrap() {}
         world.commit();

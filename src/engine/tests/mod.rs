@@ -23,8 +23,10 @@ use super::{Clock, Engine, EngineOptions, Link, Manual, Outgoing, Released};
 
 mod bounded;
 mod checkpoint;
+mod crash;
 mod disk_full;
 mod durability;
+mod input;
 mod load;
 mod order;
 mod parts;
