@@ -14,7 +14,8 @@ pub struct Storage {
     /// Default `./data`.
     pub data_dir: PathBuf,
     /// Size of a journal segment, in bytes; a message is at most a quarter of it (L7). 256KiB to
-    /// 512MiB, a multiple of 4KiB; default 64MiB. A directory may hold segments of several sizes.
+    /// 512MiB, a multiple of 4KiB; default 64MiB. Names longer than 4KiB want more than 256KiB. A
+    /// directory may hold segments of several sizes.
     pub segment_size: ByteSize,
     /// When a confirmed message is on disk. Default `always`.
     pub sync: SyncMode,

@@ -108,7 +108,12 @@ impl Shared {
                 return false;
             }
         }
-        let settlements = self.share.reserve(batch, call.commands, 0);
+        let needs = if call.commands.is_empty() {
+            0
+        } else {
+            call.needs
+        };
+        let settlements = self.share.reserve(batch, call.commands, needs);
         if settlements.is_err() {
             // Not even these have room: they wait as well, and are never refused.
             self.park(state, call, |command| !matches!(command, Command::Tick));
@@ -177,31 +182,48 @@ impl Shared {
         let close = matches!(command, Command::Close(_));
         let mut batch = self.journal.batch();
         let first = std::slice::from_ref(command);
-        if self.share.reserve(&mut batch, first, 0).is_ok() {
-            let commands: Vec<Command> = state.parked.pop().into_iter().collect();
-            if let Some(left) = self.decide_parked(state, batch, (now, id), commands, aftermath) {
-                state.parked.push_front(id, left, since_ms);
-                self.journal.batch().wait_room(ROOM_WAITER);
+        let refusal = match self.share.reserve(&mut batch, first, 0) {
+            Ok(()) => {
+                let commands: Vec<Command> = state.parked.pop().into_iter().collect();
+                if let Some(left) = self.decide_parked(state, batch, (now, id), commands, aftermath)
+                {
+                    state.parked.push_front(id, left, since_ms);
+                    self.journal.batch().wait_room(ROOM_WAITER);
+                    return None;
+                }
+                if close && self.is_closed(id) {
+                    self.slots.give_back(id.slot);
+                }
+                return Some(id);
+            }
+            // It was parked behind others without a look at its size.
+            Err(Refused::TooLarge) => Refusal::TooLarge,
+            Err(_) if late && publish => Refusal::DiskFull,
+            Err(_) => {
+                batch.wait_room(ROOM_WAITER);
                 return None;
             }
-            if close && self.is_closed(id) {
-                self.slots.give_back(id.slot);
-            }
-            return Some(id);
-        }
-        if !(late && publish) {
-            batch.wait_room(ROOM_WAITER);
-            return None;
-        }
+        };
         drop(batch);
         let command = state.parked.pop()?;
-        self.answer(id, &command, Refusal::DiskFull);
+        self.refuse_parked(id, &command, refusal, aftermath);
+        Some(id)
+    }
+
+    /// Answers a command that was parked, and wakes its connection.
+    fn refuse_parked(
+        &self,
+        id: ConnectionId,
+        command: &Command,
+        refusal: Refusal,
+        aftermath: &mut Aftermath,
+    ) {
+        self.answer(id, command, refusal);
         if let Some(outbox) = self.slots.outbox(id.slot) {
             let nobody = ConnectionId::BROKER;
             let wakes = &mut aftermath.wakes;
             wakes.push(outbox, id, nobody, &self.journal, |_, _| {});
         }
-        Some(id)
     }
 
     /// Decides a command that was parked, in as many commits as it takes. Gives back what is left
@@ -224,7 +246,8 @@ impl Shared {
                 Ok(()) => {}
                 Err(Refused::TooLarge) => {
                     let refused = commands.pop()?;
-                    self.answer(id, &refused, Refusal::TooLarge);
+                    drop(batch);
+                    self.refuse_parked(id, &refused, Refusal::TooLarge, aftermath);
                     return None;
                 }
                 Err(_) => return commands.pop(),

@@ -258,3 +258,30 @@ fn l7_message_for_more_queues_than_a_commit_can_name_is_refused() {
     settle(&world);
     assert_eq!(refusals(&sender.take()), [(token, Refusal::TooLarge)]);
 }
+
+/// Mutant caught: `make_room` that asks for less than the command needs, so that it never ends.
+#[test]
+fn l28_subscribing_on_a_full_disk_waits_for_room_and_is_answered() {
+    use ternmq_journal::vfs::Faults;
+    let world = small();
+    let mut client = world.client();
+    attach(&mut client, &long_name("session", 1_000));
+    settle(&world);
+    client.take();
+    world.disk.set_faults(Faults {
+        space: Some(0),
+        ..Faults::default()
+    });
+    let mut asked = Vec::new();
+    while world.engine.stats().waiting_for_disk < 2 {
+        let filters = (0..20).map(|n| long_name(&format!("t.{}.{n}.", asked.len()), 1_000));
+        asked.push(bind(&mut client, filters));
+        world.commit();
+        assert!(asked.len() < 100, "the disk never filled");
+    }
+    let before = client.answers();
+    assert_eq!(before.len(), asked.len() - 2);
+    world.disk.set_faults(Faults::default());
+    settle(&world);
+    assert_eq!(client.answers(), asked[before.len()..]);
+}
