@@ -10,6 +10,7 @@ mod admin;
 mod config;
 mod cross_protocol;
 mod limits;
+mod mqtt;
 mod process;
 mod recovery;
 mod stomp;
