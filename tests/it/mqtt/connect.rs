@@ -44,7 +44,6 @@ async fn r1_connect_is_the_first_packet_and_comes_once() {
     let mut twice = Client::clean(&server, "twice");
     twice.send(&connect("twice", Session::Clean, 0));
     twice.expect_end(&[]);
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -65,7 +64,6 @@ async fn r2_reserved_bits_of_connect_end_the_connection() {
     assert_eq!(answer(&server, &flags), ACCEPTED);
     flags[0] = 0x11;
     assert_eq!(answer(&server, &flags), b"");
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -85,7 +83,6 @@ async fn r3_other_versions_are_refused_in_the_style_they_read() {
     );
     // A name that no version has is told like a version.
     assert_eq!(answer(&server, &custom("MQTx", 4, 2, &id)), [0x20, 2, 0, 1]);
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -101,7 +98,6 @@ async fn r4_mqtt_3_1_has_short_ids_and_no_refused_subscriptions() {
     assert_eq!(client.subscribe(&[("a", 1), ("b", 0)]), [1, 0]);
     client.send(&subscribe(2, &[("$share/g/a", 1)]));
     client.expect_end(&[]);
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -111,7 +107,6 @@ async fn r5_passwords_are_bytes_and_need_a_user_name() {
     assert_eq!(answer(&server, &custom("MQTT", 4, 0xc2, &both)), ACCEPTED);
     let alone = texts(&[b"id", b"\xff\x00"]);
     assert_eq!(answer(&server, &custom("MQTT", 4, 0x42, &alone)), b"");
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -122,7 +117,6 @@ async fn r6_bytes_too_many_or_too_few_end_the_connection() {
     assert_eq!(answer(&server, &custom("MQTT", 4, 2, &exact)), ACCEPTED);
     assert_eq!(answer(&server, &custom("MQTT", 4, 2, &more)), b"");
     assert_eq!(answer(&server, &custom("MQTT", 4, 0x82, &exact)), b"");
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -137,7 +131,6 @@ async fn r7_clients_without_id_get_one_of_their_own_for_a_clean_session_only() {
     two.expect_message("r7", b"both");
     let kept = connect("", Session::Kept, 0);
     assert_eq!(answer(&server, &kept), [0x20, 2, 0, 2]);
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -151,7 +144,6 @@ async fn r7_ids_are_any_text_up_to_the_limit_for_names() {
     }
     let long = connect(&"x".repeat(4_097), Session::Clean, 0);
     assert_eq!(answer(&server, &long), [0x20, 2, 0, 2]);
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -171,7 +163,6 @@ async fn r8_a_clean_session_discards_and_a_kept_one_resumes() {
     third.publish("r8/a", b"nobody");
     third.publish("r8/b", b"me");
     third.expect_message("r8/b", b"me");
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -196,7 +187,6 @@ async fn r9_sessions_end_at_the_configured_age_also_over_a_restart() {
     }
     assert!(begin.elapsed() >= Duration::from_millis(1_900));
     Client::kept(&server, "r9-a", ACCEPTED).disconnect();
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -216,7 +206,6 @@ async fn r11_a_second_connection_takes_the_session_on_any_listener() {
         holder = taker;
     }
     holder.ping();
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -252,7 +241,6 @@ async fn r14_only_silence_of_one_and_a_half_keep_alives_ends_a_connection() {
     steady.join().unwrap();
     forever.ping();
     half.ping();
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -267,7 +255,6 @@ async fn r14_half_a_packet_is_no_sign_of_life() {
     client.expect_end(&[]);
     assert!(began.elapsed() < Duration::from_millis(3_000));
     writer.ping();
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -298,7 +285,6 @@ async fn r15_what_is_sent_behind_connect_counts_if_it_is_accepted() {
             first => panic!("{first:x}"),
         }
     }
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -324,5 +310,4 @@ async fn r16_connack_comes_before_a_backlog() {
             next += 1;
         }
     }
-    server.stop().await;
 }

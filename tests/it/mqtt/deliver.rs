@@ -60,7 +60,6 @@ async fn r44_70_000_messages_without_a_puback_stop_when_ids_are_used_up() {
     while metric(&server, "ternmq_queue_messages ").await > 0 {
         tokio::task::yield_now().await;
     }
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -80,7 +79,6 @@ async fn acks_of_ids_that_are_not_in_use_hurt_no_others_of_their_run() {
     while metric(&server, "ternmq_queue_messages ").await > 0 {
         tokio::task::yield_now().await;
     }
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -110,7 +108,6 @@ async fn l22_room_comes_back_whatever_was_delivered() {
             }
         }
     }
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -151,5 +148,4 @@ async fn r69_a_slow_reader_loses_qos_0_keeps_qos_1_and_hurts_nobody() {
     // It gets QoS 0 again.
     publisher.send(&publish(0x30, "r69/zero", 0, b"fresh"));
     while slow.message().body != b"fresh" {}
-    server.stop().await;
 }

@@ -30,7 +30,6 @@ async fn r22_flags_and_ids_of_publish_are_checked() {
         publish(0x34, "r22", 1, b"QoS 2"),
     ];
     expect_ends(&server, &bad).await;
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -43,7 +42,6 @@ async fn r23_topics_are_names_without_wildcards() {
     bad.push(vec![0x30, 1, 0]);
     bad.push(vec![0x32, 4, 0, 1, b'a', 0]);
     expect_ends(&server, &bad).await;
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -69,7 +67,6 @@ async fn r24_text_is_well_formed_utf_8_and_left_alone() {
     }
     client.expect_message(bom, b"bytes");
     client.expect_message(composed, b"bytes");
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -82,7 +79,6 @@ async fn r25_lengths_are_written_in_the_fewest_bytes() {
         vec![0x30, 0x80, 0x80, 0x80, 0x80, 0x01],
     ];
     expect_ends(&server, &bad).await;
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -100,7 +96,6 @@ async fn r47_a_packet_above_the_limit_is_refused_by_its_head() {
     large.truncate(3);
     client.send(&large);
     client.expect_end(&[]);
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -124,7 +119,6 @@ async fn r50_form_of_subscribe_and_unsubscribe() {
         packet(0x82, &[0, 1, 0, 1, b'a']),
     ];
     expect_ends(&server, &bad).await;
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -143,7 +137,6 @@ async fn r51_form_of_filters() {
     for filter in good {
         assert_eq!(client.subscribe(&[(filter, 1)]), [1], "{filter}");
     }
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -170,7 +163,6 @@ async fn r65_what_came_before_a_fault_counts_and_nothing_behind_it() {
     client.expect_end(&[]);
     watcher.publish("r65/last", b"4");
     watcher.expect_message("r65/last", b"4");
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -191,7 +183,6 @@ async fn r66_fixed_headers_are_checked() {
         vec![0x72, 2, 0, 1],
     ];
     expect_ends(&server, &bad).await;
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -214,7 +205,6 @@ async fn r67_packets_of_a_server_end_the_connection_and_unknown_acks_do_nothing(
     }
     client.publish("r67", b"still here");
     client.expect_message("r67", b"still here");
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -223,5 +213,4 @@ async fn r40_pubrel_of_an_unknown_id_is_completed() {
     let mut client = Client::clean(&server, "r40");
     client.send(&[0x62, 2, 0, 9]);
     client.expect(&[0x70, 2, 0, 9]);
-    server.stop().await;
 }

@@ -67,7 +67,6 @@ async fn l20_a_parked_publisher_is_answered_settles_and_goes_on() {
         publisher.expect(&puback(id));
     }
     publisher.ping();
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -93,7 +92,6 @@ async fn l20_whole_packets_beyond_the_read_ahead_are_handled_when_memory_is_back
     for id in (1..=60).chain(1_001..=3_000) {
         publisher.expect(&puback(id));
     }
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -134,7 +132,6 @@ async fn l20_what_cannot_be_read_behind_a_parked_publish_is_not_collected() {
     }
     let confirms = publisher.wire.input.until_closed().unwrap();
     assert!(confirms.len() <= 240);
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -154,7 +151,6 @@ async fn l20_a_publish_without_memory_ends_its_connection_after_the_block_timeou
     for _ in 0..confirmed {
         kept.message();
     }
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -184,5 +180,4 @@ async fn me_01_200_000_topics_leave_no_addresses_behind() {
     let _subscriber = reader.join().unwrap();
     assert_eq!(metric(&server, "ternmq_addresses ").await, addresses);
     assert_eq!(metric(&server, "ternmq_queue_messages ").await, 0);
-    server.stop().await;
 }

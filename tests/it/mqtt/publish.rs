@@ -24,7 +24,6 @@ async fn r33_dup_is_not_copied_from_the_publisher() {
     let mut late = Client::clean(&server, "late");
     late.subscribe(&[("r33/#", 1)]);
     assert!(!late.expect_message("r33/b", b"again, retained").dup);
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -39,11 +38,11 @@ async fn r38_what_is_confirmed_is_stored_and_its_id_is_free() {
     // The same id is a new message, whatever DUP says [MQTT-4.3.2-5].
     publisher.send(&publish(0x3a, "r38", 3, b"second"));
     publisher.expect(&puback(3));
+    drop(publisher);
     let server = server.restart(&[]).await;
     let mut kept = Client::kept(&server, "kept", RESUMED);
     kept.expect_message("r38", b"first");
     kept.expect_message("r38", b"second");
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -63,7 +62,6 @@ async fn r38_pubacks_come_in_the_order_of_the_publishes() {
     for id in ids {
         publisher.expect(&puback(id));
     }
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -84,7 +82,6 @@ async fn r63_the_servers_own_topics_are_not_published_to() {
     for topic in ["$SYSTEM", "$other/x", "r63"] {
         client.expect_message(topic, topic.as_bytes());
     }
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -119,7 +116,6 @@ async fn queues_are_named_by_address_and_queue_but_not_those_of_sessions() {
     client.expect_end(&[]);
     victim.publish("private", b"mine");
     victim.expect_message("private", b"mine");
-    server.stop().await;
 }
 
 /// A whole conversation, and what must be answered.
@@ -179,5 +175,4 @@ async fn mq_19_and_ws_01_packets_may_be_split_and_joined_anywhere() {
         }
     }
     assert_eq!(metric(&server, "ternmq_sessions ").await, 0);
-    server.stop().await;
 }

@@ -51,7 +51,6 @@ async fn r42_and_mq_01_unacknowledged_messages_come_again_with_id_order_and_dup(
     let mut client = Client::kept(&server, "r42", RESUMED);
     client.publish("r42", b"only this");
     assert!(!client.expect_message("r42", b"only this").dup);
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -71,6 +70,7 @@ async fn l13_a_restart_keeps_the_session_and_gives_ids_above_the_mark() {
     drop(client);
     publisher.publish("l13/deep/x/y", &[10]);
     let used = before.iter().map(|message| message.id).max().unwrap();
+    drop(publisher);
     let server = server.restart(&[]).await;
     let mut client = Client::kept(&server, "l13", RESUMED);
     let after = messages(&mut client, 7);
@@ -84,7 +84,6 @@ async fn l13_a_restart_keeps_the_session_and_gives_ids_above_the_mark() {
     }
     client.publish("l13/b", b"subscribed");
     client.expect_message("l13/b", b"subscribed");
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -100,11 +99,11 @@ async fn l13_acknowledgements_are_not_forgotten_by_a_restart() {
     }
     client.ping();
     client.disconnect();
+    drop(publisher);
     let server = server.restart(&[]).await;
     let mut client = Client::kept(&server, "acks", RESUMED);
     client.publish("acks", b"new");
     client.expect_message("acks", b"new");
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -124,7 +123,6 @@ async fn l12_a_takeover_sends_again_what_the_old_connection_had() {
     assert!(again.iter().all(|message| message.dup));
     assert_eq!(ids, again.iter().map(|m| m.id).collect::<Vec<_>>());
     old.expect_end(&[]);
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -175,7 +173,6 @@ async fn r48_order_holds_while_the_subscriber_reconnects_every_50_ms() {
         }
         assert!(reconnects > 0 || stop.load(Ordering::SeqCst));
     });
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -211,5 +208,4 @@ async fn r49_a_long_queue_loses_nothing() {
             client.send(&puback(message.id));
         }
     }
-    server.stop().await;
 }

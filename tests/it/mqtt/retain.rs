@@ -51,7 +51,6 @@ async fn r31_values_are_stored_replaced_and_deleted() {
     let found = retained(&server, "r31/#", 1);
     assert_eq!(found["r31/a"], b"two");
     assert_eq!(metric(&server, "ternmq_retained ").await, 1);
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -79,7 +78,6 @@ async fn r31_a_run_of_values_leaves_the_last() {
         (&*found["r31/run"], &*found["r31/zero"]),
         (&[99][..], &[99][..])
     );
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -103,6 +101,7 @@ async fn r31_and_mq_17_values_survive_a_restart_byte_for_byte() {
     }
     publisher.send(&publish(0x31, "mq17/zero", 0, b"QoS 0"));
     publisher.ping();
+    drop(publisher);
     let server = server.restart(&[]).await;
     let found = retained(&server, "mq17/#", 51);
     for n in 0..60 {
@@ -110,7 +109,6 @@ async fn r31_and_mq_17_values_survive_a_restart_byte_for_byte() {
         assert_eq!(found.get(&topic(n)), wanted.as_ref(), "{n}");
     }
     assert_eq!(found["mq17/zero"], b"QoS 0");
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -125,7 +123,6 @@ async fn r32_live_copies_say_0_and_those_of_a_subscription_say_1() {
     assert_eq!((first.retain, first.qos), (true, 0));
     publisher.send(&publish(0x31, "r32", 0, b"newer"));
     assert!(!subscriber.expect_message("r32", b"newer").retain);
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -144,7 +141,6 @@ async fn r52_values_come_with_the_lower_qos() {
             .collect();
         assert_eq!([found["r52/one"], found["r52/zero"]], wanted);
     }
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -167,5 +163,4 @@ async fn r63_and_mq_15_every_value_that_matches_comes_once() {
     for (filter, wanted) in table {
         assert_eq!(topics(&server, filter, wanted.len()), wanted, "{filter}");
     }
-    server.stop().await;
 }

@@ -26,7 +26,6 @@ async fn r52_suback_has_the_id_and_a_code_per_filter_in_order() {
     }
     found.sort_unstable();
     assert_eq!(found, [(b'a', 0), (b'a', 1), (b'b', 0), (b'b', 0)]);
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -67,7 +66,6 @@ async fn r53_the_same_filter_again_replaces_the_subscription_and_loses_nothing()
         next += 1;
     }
     feed.join().unwrap();
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -86,7 +84,6 @@ async fn r57_and_mq_14_overlapping_filters_give_one_copy_with_the_highest_qos() 
         }
         assert_eq!(copies, [0x32]);
     }
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -109,7 +106,6 @@ async fn r58_unsubscribe_takes_exactly_its_filter_and_is_always_answered() {
     // What was in flight is completed.
     client.send(&puback(held.id));
     client.ping();
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -124,7 +120,6 @@ async fn r63_wildcards_at_the_front_leave_dollar_topics_out() {
     assert_eq!(client.subscribe(&[("$SYS/#", 1), ("$r63/#", 1)]), [1, 1]);
     client.publish("$r63/x", b"seen now");
     client.expect_message("$r63/x", b"seen now");
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -164,5 +159,4 @@ async fn r64_levels_match_byte_by_byte() {
         found.sort();
         assert_eq!(found, wanted, "{filter}");
     }
-    server.stop().await;
 }
