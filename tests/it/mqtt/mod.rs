@@ -5,6 +5,7 @@ mod client;
 mod connect;
 mod deliver;
 mod errors;
+mod foreign;
 mod load;
 mod publish;
 mod resume;
