@@ -2,6 +2,9 @@
 //! per run, or per neighbouring small runs, so that messages of changing topics cost no allocation
 //! and no look at the budget each.
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::Range;
 
 use bytes::Bytes;

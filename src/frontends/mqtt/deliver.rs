@@ -3,6 +3,9 @@
 //! A message of MQTT is copied as it came in, with flags and packet id written anew; one of
 //! another protocol is converted through the canonical view and counts as QoS 1.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 
 use ternmq_core::command::{Command, Outcome, Settle, Tags};
@@ -100,10 +103,10 @@ impl Deliveries {
     }
 
     /// The kernel took some output: gives back the room and says what was written.
-    pub(super) fn written(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn written(&mut self, output: &mut Output, commands: &mut Vec<Command>) {
         let mut room = 0u32;
         let before = self.written;
-        for (consumer, tag) in turn.output.take_written() {
+        for (consumer, tag) in output.take_written() {
             if consumer == UNSETTLED {
                 while let Some((_, bytes)) = self.loose.pop_front_if(|(at, _)| *at <= tag) {
                     room = room.saturating_add(bytes);
@@ -113,17 +116,17 @@ impl Deliveries {
             while let Some(done) = self.encoded.pop_front_if(|encoded| encoded.last <= tag) {
                 room = room.saturating_add(done.room);
                 if !done.acknowledged {
-                    turn.commands.push(Command::Settle(done.settled()));
+                    commands.push(Command::Settle(done.settled()));
                 }
             }
             self.written = tag;
         }
         if self.written > before {
             let (consumer, tag) = (ConsumerKey::SESSION, self.written);
-            turn.commands.push(Command::Written { consumer, tag });
+            commands.push(Command::Written { consumer, tag });
         }
         if room > 0 {
-            turn.commands.push(Command::Room(room));
+            commands.push(Command::Room(room));
         }
         if self.encoded.is_empty() && self.loose.is_empty() {
             self.encoded.shrink_to(16);

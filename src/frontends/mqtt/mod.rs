@@ -10,6 +10,8 @@ mod deliver;
 mod hold;
 mod publish;
 mod subscribe;
+#[cfg(test)]
+mod tests;
 mod topics;
 mod view;
 
@@ -265,7 +267,7 @@ impl Frontend for Mqtt {
     }
 
     fn handle_written(&mut self, turn: &mut Turn<'_>) {
-        self.state.deliveries.written(turn);
+        self.state.deliveries.written(turn.output, turn.commands);
     }
 
     fn handle_timeout(&mut self, turn: &mut Turn<'_>) -> Result<(), Ended> {
@@ -299,9 +301,8 @@ impl Frontend for Mqtt {
     }
 
     fn wants_input(&self) -> bool {
-        self.state
-            .parked
-            .has_space(self.state.options.read_ahead_bytes)
+        let most = self.state.options.read_ahead_bytes;
+        !self.state.leaving && self.state.parked.has_space(most)
     }
 
     fn parked(&self) -> bool {

@@ -1,5 +1,8 @@
 //! Topic names to addresses, remembered per connection: a client publishes to few topics.
 
+#[cfg(test)]
+mod tests;
+
 use ternmq_core::address::{Address, QueueName, parse_fqqn};
 use ternmq_core::dialect::{Dialect, NameError};
 
