@@ -30,6 +30,7 @@ fn blocks(world: &World, all: &[(u8, usize)]) -> usize {
         blocks.begin_at(place.start);
         let bytes = blocks.shared(0..place.len(), &link).unwrap();
         assert_eq!(bytes, input[place]);
+        assert!(blocks.shared.len() <= SHARED_BYTES);
         count += usize::from(bytes.as_ptr() != end);
         end = bytes.as_ptr_range().end;
         kept.push(bytes);

@@ -1,7 +1,5 @@
 //! Law L20: what waits behind a publish without memory, and what does not.
 
-use std::time::Duration;
-
 use super::world::World;
 use crate::frontends::{Ended, Frontend};
 
@@ -88,12 +86,7 @@ async fn a_fault_waits_for_its_turn_and_nothing_is_read_behind_it() {
             assert!(!client.mqtt.wants_input());
         }
         drop(memory);
-        let ended = loop {
-            if let Err(ended) = client.release() {
-                break ended;
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        };
+        let ended = client.ended().await;
         assert!(matches!(ended, Ended::Fault(_)), "{ended:?}");
     }
 }
@@ -146,12 +139,7 @@ async fn disconnect_lets_confirms_out_first() {
     let bytes = [publish(b'a', 1, 10), publish(b'b', 2, 10), vec![0xe0, 0]];
     client.feed(&bytes.concat()).unwrap();
     assert!(!client.mqtt.wants_input());
-    let ended = loop {
-        if let Err(ended) = client.release() {
-            break ended;
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    };
+    let ended = client.ended().await;
     assert_eq!(ended, Ended::Goodbye);
     assert_eq!(client.said, [puback(1), puback(2)].concat());
     let mut idle = world.client().await;

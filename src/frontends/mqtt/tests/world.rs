@@ -123,7 +123,7 @@ impl Client {
     }
 
     /// Handles what has been released and writes everything.
-    pub(super) fn release(&mut self) -> Result<(), Ended> {
+    fn release(&mut self) -> Result<(), Ended> {
         let mut released = Released::default();
         self.link.take(&mut released);
         let ended = self.turn(|mqtt, turn| {
@@ -157,5 +157,19 @@ impl Client {
         assert!(in_time.is_ok(), "{wanted:x?} instead of {:x?}", self.said);
         let rest = self.said.split_off(wanted.len());
         assert_eq!(std::mem::replace(&mut self.said, rest), wanted);
+    }
+
+    /// Why the front-end ends, soon.
+    pub(super) async fn ended(&mut self) -> Ended {
+        let ended = async {
+            loop {
+                if let Err(ended) = self.release() {
+                    return ended;
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let in_time = tokio::time::timeout(Duration::from_secs(10), ended).await;
+        in_time.expect("an end")
     }
 }
