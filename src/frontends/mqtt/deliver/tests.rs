@@ -119,7 +119,7 @@ fn l10_l22_room_returns_once_and_only_when_a_delivery_is_written_whole() {
                     Command::Room(bytes) => room += bytes,
                     Command::Written { tag, .. } => {
                         let whole = ends.iter().filter(|(end, ..)| *end <= taken);
-                        assert_eq!(Some(tag), whole.filter_map(|(.., last)| *last).last());
+                        assert_eq!(Some(tag), whole.filter_map(|(.., last)| *last).next_back());
                     }
                     Command::Settle(settle) => settled.push(range(Some(settle)).unwrap()),
                     other => panic!("{other:?}"),
