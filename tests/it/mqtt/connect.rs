@@ -311,3 +311,48 @@ async fn r16_connack_comes_before_a_backlog() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r12_a_will_is_accepted_and_until_wills_are_served_not_sent() {
+    let server = Server::start().await;
+    let mut watcher = Client::clean(&server, "watcher");
+    watcher.subscribe(&[("r12/#", 1)]);
+    let mut client = Client::silent(&server);
+    let fields = texts(&[b"r12", b"r12/will", b"gone"]);
+    client.send(&custom("MQTT", 4, 0x0e, &fields));
+    client.expect(&ACCEPTED);
+    drop(client);
+    while metric(&server, "ternmq_sessions ").await > 1 {
+        tokio::task::yield_now().await;
+    }
+    watcher.publish("r12/end", b"end");
+    watcher.expect_message("r12/end", b"end");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn me_02_sessions_that_end_leave_no_queue() {
+    let server = Server::start().await;
+    let mut publisher = Client::clean(&server, "publisher");
+    let queues = metric(&server, "ternmq_queues ").await;
+    let mut clients = Vec::new();
+    for n in 0..40 {
+        let name = format!("me02-{n}");
+        if n % 2 == 0 {
+            Client::kept(&server, &name, ACCEPTED).subscribe(&[("me02/#", 1)]);
+        }
+        let mut client = Client::clean(&server, &name);
+        client.subscribe(&[("me02/#", 1), ("+/x", 1), ("$queue/me02", 1)]);
+        clients.push(client);
+    }
+    publisher.publish("me02/x", b"held by everybody");
+    for client in &mut clients {
+        client.expect_message("me02/x", b"held by everybody");
+    }
+    drop(clients);
+    while metric(&server, "ternmq_sessions ").await > 1 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(metric(&server, "ternmq_queue_messages ").await, 0);
+    // The anycast queue was made by the first who asked for it, and goes when it is unused.
+    assert!(metric(&server, "ternmq_queues ").await <= queues + 1);
+}

@@ -1,10 +1,13 @@
 //! PUBLISH in: what is confirmed, and in how many pieces it may come (rules 33, 38, 63; MQ-19).
 
+use std::io::Write;
+
 use super::client::{
     ACCEPTED, Client, DISCONNECT, PINGREQ, PINGRESP, RESUMED, metric, puback, publish, subscribe,
 };
 use crate::support::Server;
 use crate::support::mqtt::{Session, connect};
+use crate::support::wire::{Output, Wire};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r33_dup_is_not_copied_from_the_publisher() {
@@ -175,4 +178,40 @@ async fn mq_19_and_ws_01_packets_may_be_split_and_joined_anywhere() {
         }
     }
     assert_eq!(metric(&server, "ternmq_sessions ").await, 0);
+}
+
+/// A WebSocket frame of a client, masked with zeros.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(payload.len()).unwrap();
+    assert!(length < 126);
+    [&[first, 0x80 | length, 0, 0, 0, 0][..], payload].concat()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r68_and_ws_01_frames_may_be_continued_around_a_ping_and_text_is_refused() {
+    let server = Server::start().await;
+    let address = server.address("websocket");
+    for subprotocol in ["mqtt", "mqttv3.1"] {
+        let mut wire = Wire::websocket(address, "/mqtt", subprotocol).unwrap();
+        let Output::WebSocket(socket) = &mut wire.output else {
+            unreachable!("connected as WebSocket");
+        };
+        let bytes = [connect("r68", Session::Clean, 0), PINGREQ.to_vec()].concat();
+        let (head, tail) = bytes.split_at(7);
+        let parts = [
+            frame(0x02, head),
+            frame(0x89, b"ping"),
+            frame(0x00, &tail[..3]),
+            frame(0x80, &tail[3..]),
+        ];
+        socket.write_all(&parts.concat()).unwrap();
+        let wanted = [&ACCEPTED[..], &PINGRESP].concat();
+        assert_eq!(wire.input.exactly(wanted.len()).unwrap(), wanted);
+        // Text ends the connection [MQTT-6.0.0-1].
+        let Output::WebSocket(socket) = &mut wire.output else {
+            unreachable!("connected as WebSocket");
+        };
+        socket.write_all(&frame(0x81, &PINGREQ)).unwrap();
+        assert_eq!(wire.input.until_closed().unwrap(), b"");
+    }
 }
