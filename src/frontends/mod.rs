@@ -12,6 +12,8 @@
 pub mod canonical;
 pub mod mqtt;
 mod output;
+pub mod rest;
+pub mod stomp;
 pub mod websocket;
 
 use std::borrow::Cow;

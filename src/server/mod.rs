@@ -26,6 +26,7 @@ use crate::config::{Config, Protocol, Protocols};
 use crate::connection::{Counters, Environment};
 use crate::engine::{Engine, EngineError, RealVfs};
 use crate::frontends::mqtt::Mqtt;
+use crate::frontends::stomp::Stomp;
 use crate::frontends::{ByteProtocol, Registry};
 use crate::listener::{BindError, Hall, Listener};
 use crate::process;
@@ -87,7 +88,7 @@ impl Server {
     /// # Errors
     /// See [`ServerError`]; nothing runs then.
     pub async fn start(config: Config) -> Result<Self, ServerError> {
-        let registry = registry(&config);
+        let registry = registry(&config)?;
         Self::start_with(config, registry).await
     }
 
@@ -116,9 +117,10 @@ impl Server {
             options: options::connection(config),
             counters: Counters::default(),
         });
+        let rest = options::rest(config, &environment.engine)?;
         let (stop, stopped) = watch::channel(false);
         let index = Index::default();
-        let (http, websocket) = http::routers(config, &registry, &environment, &index);
+        let (http, websocket) = http::routers(config, &registry, &environment, &index, rest);
         let hall = Arc::new(Hall {
             environment: Arc::clone(&environment),
             registry,
@@ -244,13 +246,17 @@ async fn serve(config: Config) -> Result<(), ServerError> {
 }
 
 /// The front-ends of this build.
-fn registry(config: &Config) -> Registry {
+fn registry(config: &Config) -> Result<Registry, ServerError> {
     let mut registry = Registry::default();
     let mqtt = Arc::new(options::mqtt(config));
     registry.insert(ByteProtocol::Mqtt, move |_| {
         Box::new(Mqtt::new(Arc::clone(&mqtt)))
     });
-    registry
+    let stomp = Arc::new(options::stomp(config)?);
+    registry.insert(ByteProtocol::Stomp, move |_| {
+        Box::new(Stomp::new(Arc::clone(&stomp)))
+    });
+    Ok(registry)
 }
 
 /// Recovers the log. It reads files for as long as it takes, so it has a thread of its own.

@@ -1,7 +1,9 @@
 //! From the configuration to the options of the parts.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use axum::Router;
 use ternmq_core::address::{Address, QueueName};
 use ternmq_core::broker::BrokerOptions;
 use ternmq_core::command::{Command, QueueSpec, RoutingType};
@@ -9,10 +11,12 @@ use ternmq_core::dialect::Dialect;
 use ternmq_core::limits::Limits;
 
 use super::ServerError;
-use crate::config::{Config, Protocol};
+use crate::config::{Config, Protocol, Wildcards};
 use crate::connection::ConnectionOptions;
-use crate::engine::{EngineOptions, Seed};
+use crate::engine::{Engine, EngineOptions, Seed};
 use crate::frontends::mqtt::MqttOptions;
+use crate::frontends::rest::{RestLimits, RestOptions, RestState};
+use crate::frontends::stomp::StompOptions;
 
 /// Of the engine. `seed` is random.
 pub(super) fn engine(config: &Config, seed: u64) -> EngineOptions {
@@ -73,6 +77,61 @@ pub(super) fn mqtt(config: &Config) -> MqttOptions {
     }
 }
 
+/// Of the STOMP front-end.
+///
+/// # Errors
+/// The system has no randomness.
+pub(super) fn stomp(config: &Config) -> Result<StompOptions, ServerError> {
+    let usize_of = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    let [send_ms, receive_ms] = config.stomp.heart_beat_ms.map(u64::from);
+    let server = concat!("TernMQ/", env!("CARGO_PKG_VERSION"));
+    let mut epoch = [0; 4];
+    fill_random(&mut epoch)?;
+    Ok(StompOptions {
+        max_body_bytes: usize_of(config.max_frame_bytes(Protocol::Stomp)),
+        max_subscriptions: config.limits.max_subscriptions_per_connection as usize,
+        max_name_bytes: config.limits.max_name_bytes as usize,
+        read_ahead_bytes: usize_of(config.limits.read_ahead_bytes.0),
+        heart_beat: StompOptions::heart_beat(send_ms, receive_ms),
+        dialect: match config.stomp.wildcards {
+            Wildcards::Amq => Dialect::Amq,
+            Wildcards::Mqtt => Dialect::Mqtt,
+        },
+        prefetch: config.stomp.prefetch,
+        server: config.stomp.server_header.then(|| server.to_owned()),
+        boot_epoch: u32::from_le_bytes(epoch),
+    })
+}
+
+/// The REST endpoints, with a key of their own.
+///
+/// # Errors
+/// The system has no randomness.
+pub(super) fn rest(config: &Config, engine: &Engine) -> Result<Router, ServerError> {
+    let mut key = [0; 32];
+    rustix::rand::getrandom(&mut key, rustix::rand::GetRandomFlags::empty())
+        .map_err(|error| ServerError::Random(error.into()))?;
+    let body = config.max_frame_bytes(Protocol::Http);
+    let rest = &config.rest;
+    let options = RestOptions {
+        limits: RestLimits {
+            max_wait_ms: rest.max_wait_ms,
+            default_lease_ms: rest.default_lease_ms,
+            max_lease_ms: rest.max_lease_ms,
+            max_receive: rest.max_receive,
+            max_inflight: rest.max_inflight,
+            event_heart_beat_ms: rest.event_heart_beat_ms,
+            event_resume_ms: rest.event_resume_ms,
+        },
+        max_body_bytes: usize::try_from(body).unwrap_or(usize::MAX),
+        max_name_bytes: config.limits.max_name_bytes as usize,
+        block_timeout_ms: u64::from(config.limits.block_timeout_ms),
+        allowed_origins: config.security.allowed_origins.clone(),
+    };
+    let state = Arc::new(RestState::new(engine.clone(), options, key));
+    Ok(crate::frontends::rest::router(state))
+}
+
 /// What `[[address]]` and `[[queue]]` declare, and the two queues that exist by default (law L15).
 ///
 /// # Errors
@@ -121,8 +180,7 @@ pub(super) fn declarations(config: &Config) -> Result<Vec<Command>, ServerError>
 /// The system has no randomness.
 pub(super) fn seeds() -> Result<(Seed, u64), ServerError> {
     let mut random = [0; 32];
-    rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
-        .map_err(|error| ServerError::Random(error.into()))?;
+    fill_random(&mut random)?;
     let (mut uuid, mut salt, mut seed) = ([0; 16], [0; 8], [0; 8]);
     uuid.copy_from_slice(&random[..16]);
     salt.copy_from_slice(&random[16..24]);
@@ -140,4 +198,11 @@ pub(super) fn seeds() -> Result<(Seed, u64), ServerError> {
         },
         u64::from_le_bytes(seed),
     ))
+}
+
+fn fill_random(bytes: &mut [u8]) -> Result<(), ServerError> {
+    // The system never gives less than asked for of so few bytes.
+    rustix::rand::getrandom(bytes, rustix::rand::GetRandomFlags::empty())
+        .map(|_| ())
+        .map_err(|error| ServerError::Random(error.into()))
 }

@@ -12,6 +12,7 @@ mod cross_protocol;
 mod limits;
 mod process;
 mod recovery;
+mod stomp;
 mod support;
 mod tidy;
 mod volume;

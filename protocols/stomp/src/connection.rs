@@ -3,6 +3,7 @@
 //! Times are milliseconds of one monotonic clock. The machine answers nothing by itself: the caller
 //! turns events into frames of [`crate::encode`], and errors into ERROR and a close.
 
+use crate::ahead::LookAhead;
 use crate::error::{Error, Fault};
 use crate::event::{
     AckFrame, ConnectFrame, Event, SendFrame, SubscribeFrame, TransactionFrame, UnsubscribeFrame,
@@ -92,6 +93,13 @@ impl Connection {
             let receipt_id = frame.receipt().map(|id| id.into_owned().into_boxed_str());
             self.close(Error { fault, receipt_id })
         }))
+    }
+
+    /// Looks through input that the machine is not to handle yet; `None` before CONNECT.
+    #[must_use]
+    pub fn look_ahead(&self) -> Option<LookAhead> {
+        self.version
+            .map(|version| LookAhead::new(self.limits, version))
     }
 
     /// Length in octets that the unfinished frame has at least; see [`Parser::needed`].

@@ -167,6 +167,20 @@ pub fn message(
     body: &[u8],
 ) {
     out.reserve(256 + stored.block().len() + body.len());
+    message_head(out, head, stored, target, body.len());
+    out.extend_from_slice(body);
+    out.push(0);
+}
+
+/// As [`message`], up to and with the blank line: the caller appends a body of `body_bytes` octets,
+/// which it may send from where it is, and a NUL.
+pub fn message_head(
+    out: &mut Vec<u8>,
+    head: &MessageHead<'_>,
+    stored: Headers<'_>,
+    target: Version,
+    body_bytes: usize,
+) {
     let mut writer = FrameWriter::new(out, Command::Message, target.into());
     if let Some(subscription) = head.subscription {
         writer.known(b"subscription:", subscription);
@@ -183,7 +197,8 @@ pub fn message(
         writer.header(name, value);
     }
     copy_stored(&mut writer, stored);
-    writer.body(body);
+    content_length(writer.out, body_bytes);
+    writer.out.push(b'\n');
 }
 
 fn copy_stored(writer: &mut FrameWriter<'_>, stored: Headers<'_>) {

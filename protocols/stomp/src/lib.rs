@@ -53,6 +53,7 @@
     warn(clippy::indexing_slicing, clippy::cast_possible_truncation)
 )]
 
+pub mod ahead;
 pub mod client;
 pub mod connection;
 pub mod encode;
@@ -70,6 +71,7 @@ pub mod version;
 #[cfg(test)]
 mod tests;
 
+pub use ahead::{Ahead, LookAhead};
 pub use client::{Client, ClientEvent};
 pub use connection::{Connection, Timeout};
 pub use error::{Error, Fault};

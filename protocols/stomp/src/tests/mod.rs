@@ -1,5 +1,6 @@
 //! Names carry the rule they check: `st_f7` is rule ST-F7.
 
+mod ahead;
 mod connecting;
 mod framing;
 mod joined;

@@ -1,0 +1,6 @@
+//! The front-end without a socket: its parts, and the whole on a real engine.
+
+mod parked;
+mod parts;
+mod view;
+mod world;

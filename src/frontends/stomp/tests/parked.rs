@@ -1,0 +1,129 @@
+//! Law L20: a SEND without memory waits, settlements behind it do not.
+
+use super::world::{Client, World};
+use crate::frontends::{Ended, Frontend};
+
+const SEND: &str = "SEND\ndestination:/queue/a\nreceipt:send\n\nx\0";
+
+/// A client with one unsettled message, `ack` of which is returned.
+async fn holding(world: &World) -> (Client, String) {
+    let mut client = world.client();
+    client
+        .feed(
+            "SUBSCRIBE\nid:s\ndestination:/queue/held\nack:client\nprefetch-count:1\n\n\0\
+             SEND\ndestination:/queue/held\n\none\0SEND\ndestination:/queue/held\n\ntwo\0",
+        )
+        .unwrap();
+    let said = client.until("one\0").await;
+    let ack = said.split("\nack:").nth(1).unwrap();
+    let ack = ack.split('\n').next().unwrap().to_owned();
+    (client, ack)
+}
+
+/// Mutant caught: a parked ACK that waits for its SEND.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn l20_an_ack_behind_a_parked_send_is_done_at_once() {
+    let world = World::new();
+    let (mut client, ack) = holding(&world).await;
+    let memory = world.exhaust();
+    client.feed(format!("{SEND}ACK\nid:{ack}\n\n\0")).unwrap();
+    assert!(client.stomp.parked() && client.stomp.wants_input());
+    client.until("two\0").await; // The prefetch is 1: only the ACK makes place for it.
+    assert!(client.stomp.parked());
+    drop(memory);
+    client.until("RECEIPT\nreceipt-id:send\n").await;
+    assert!(!client.stomp.parked());
+}
+
+/// Mutant caught: an early receipt, and an ACK that is done twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn l20_l2_the_receipt_of_an_early_ack_keeps_its_place() {
+    let world = World::new();
+    let (mut client, ack) = holding(&world).await;
+    let memory = world.exhaust();
+    client
+        .feed(format!("{SEND}ACK\nid:{ack}\nreceipt:ack\n\n\0{SEND}"))
+        .unwrap();
+    assert!(!client.until("two\0").await.contains("RECEIPT"));
+    drop(memory);
+    let receipt = |id| format!("RECEIPT\nreceipt-id:{id}\n\n\0");
+    let all = ["send", "ack", "send"].map(receipt).concat();
+    client.until(&all).await;
+}
+
+/// Mutant caught: frames behind a parked SEND that are handled before it, or lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn l20_everything_else_waits_in_order_whatever_the_cuts() {
+    let world = World::new();
+    let frames = format!(
+        "{SEND}SUBSCRIBE\nid:1\ndestination:/topic/t\nreceipt:one\n\n\0\
+         SEND\ndestination:/topic/t\n\nbody\0UNSUBSCRIBE\nid:1\nreceipt:two\n\n\0\
+         DISCONNECT\nreceipt:bye\n\n\0"
+    );
+    for cut in (1..frames.len()).step_by(7) {
+        let mut client = world.client();
+        let memory = world.exhaust();
+        client.feed(&frames[..cut]).unwrap();
+        client.feed(&frames[cut..]).unwrap();
+        assert!(client.stomp.parked());
+        assert_eq!(client.text(), "");
+        drop(memory);
+        let said = client.until("receipt-id:bye").await;
+        let ids: Vec<_> = said.split("receipt-id:").skip(1).collect();
+        let ids: Vec<_> = ids.iter().map(|id| id.split('\n').next()).collect();
+        assert_eq!(
+            ids,
+            [Some("send"), Some("one"), Some("two"), Some("bye")],
+            "cut at {cut}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn l20_reading_stops_at_the_read_ahead_and_at_what_is_no_frame() {
+    let world = World::new();
+    let memory = world.exhaust();
+    let (mut full, mut broken) = (world.client(), world.client());
+    full.feed(SEND.repeat(200)).unwrap();
+    assert!(full.stomp.parked() && !full.stomp.wants_input());
+    broken.feed(format!("{SEND}WHAT\n\n\0")).unwrap();
+    assert!(broken.stomp.parked() && !broken.stomp.wants_input());
+    drop(memory);
+    let said = full
+        .until(&"RECEIPT\nreceipt-id:send\n\n\0".repeat(200))
+        .await;
+    assert_eq!(said.matches("RECEIPT").count(), 200);
+    let said = broken.until("ERROR\n").await;
+    assert!(said.starts_with("RECEIPT\nreceipt-id:send\n"), "{said}");
+    assert!(said.contains("unknown command"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn l20_a_send_that_gets_no_memory_is_refused_with_its_receipt() {
+    let world = World::new();
+    let mut client = world.client();
+    let _memory = world.exhaust();
+    client.feed(SEND).unwrap();
+    let ended = client.refuse_parked();
+    assert!(matches!(ended, Err(Ended::Fault(_))), "{ended:?}");
+    let said = client.text();
+    assert!(said.starts_with("ERROR\nmessage:address-full"), "{said}");
+    assert!(said.contains("\nreceipt-id:send\n"), "{said}");
+    assert!(!client.stomp.parked());
+}
+
+/// Mutant caught: one command per SEND.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_that_go_the_same_way_are_one_delivery() {
+    let world = World::new();
+    let mut client = world.client();
+    client
+        .feed("SUBSCRIBE\nid:s\ndestination:/topic/t\n\n\0")
+        .unwrap();
+    let send = |n: u32| format!("SEND\ndestination:/topic/t\nn:{n}\n\n{n}\0");
+    client.feed((0..50).map(send).collect::<String>()).unwrap();
+    let mut released = crate::engine::Released::default();
+    client.link.take(&mut released);
+    assert_eq!(released.deliveries.len(), 1);
+    assert_eq!(released.answers.len(), 2, "SUBSCRIBE and one run");
+}

@@ -1,0 +1,126 @@
+//! STOMP messages as others see them, and theirs as STOMP sees them.
+
+use std::borrow::Cow;
+
+use ternmq_core::address::Address;
+use ternmq_core::command::RoutingType;
+use ternmq_core::dialect::Dialect;
+use ternmq_core::message::Envelope;
+use ternmq_stomp::Version;
+
+use crate::frontends::canonical::{ReplyTo, Value, View};
+use crate::frontends::stomp::stored;
+use crate::frontends::stomp::view::{headers, read};
+
+fn envelope() -> Envelope {
+    Envelope {
+        address: address("a"),
+        durable: true,
+        at_most_once: false,
+        priority: 7,
+        expires_ms: 9_000,
+        timestamp_ms: 8_000,
+    }
+}
+
+fn address(name: &str) -> Address {
+    Address::parse(name, Dialect::Canonical, 1_000).unwrap()
+}
+
+fn message(block: &str, body: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    stored::append(&mut bytes, Version::V1_2, block.as_bytes(), body);
+    bytes
+}
+
+#[test]
+fn headers_become_fields_and_the_rest_properties() {
+    let block = "destination:/queue/a\ncontent-type:text/plain\ncorrelation-id:c\\c1\ntype:t\n\
+        reply-to:/topic/x.y\nJMSXGroupID:g\npersistent:true\npriority:3\nreceipt:r\nk\\c:1\nk\\c:2\n\
+        expires:5\ntimestamp:6\nmessage-id:m\ncontent-length:4\n";
+    let bytes = message(block, b"b\0dy");
+    let view = read(&bytes);
+    assert_eq!(&*view.body, b"b\0dy");
+    assert_eq!(view.content_type.as_deref(), Some("text/plain"));
+    assert_eq!(view.correlation_id.as_deref(), Some(&b"c:1"[..]));
+    assert_eq!(view.subject.as_deref(), Some("t"));
+    assert_eq!(view.group.as_deref(), Some("g"));
+    let reply_to = ReplyTo::Address {
+        address: address("x.y"),
+        routing: Some(RoutingType::Multicast),
+    };
+    assert_eq!(view.reply_to, Some(reply_to));
+    assert_eq!(view.properties, [("k:".into(), Value::Text("1".into()))]);
+}
+
+#[test]
+fn tq_01_a_temporary_reply_address_goes_through_other_protocols() {
+    let bytes = message("reply-to:/temp-queue/$7-1-2.foo\n", b"");
+    let view = read(&bytes);
+    let expected = ReplyTo::Address {
+        address: address("$temp.7-1-2.foo"),
+        routing: Some(RoutingType::Anycast),
+    };
+    assert_eq!(view.reply_to, Some(expected));
+    let shown = headers(&view, &envelope(), Dialect::Amq);
+    assert_eq!(find(&shown, "reply-to"), Some("/temp-queue/$7-1-2.foo"));
+}
+
+#[test]
+fn what_is_no_message_is_a_body_and_what_is_no_destination_stays_text() {
+    assert_eq!(&*read(b"\x09garbage").body, b"\x09garbage");
+    let bytes = message("reply-to:/queue/*\n", b"");
+    assert_eq!(
+        read(&bytes).reply_to,
+        Some(ReplyTo::Text("/queue/*".into()))
+    );
+}
+
+fn find<'a>(headers: &'a [(Cow<'_, str>, Cow<'_, str>)], name: &str) -> Option<&'a str> {
+    let mut found = headers.iter().filter(|(key, _)| key == name);
+    let first = found.next().map(|(_, value)| &**value);
+    assert!(found.next().is_none(), "{name} twice");
+    first
+}
+
+/// Mutant caught: a property called `content-length` that cuts the frame.
+#[test]
+fn a_view_becomes_headers_and_no_property_forges_one() {
+    let view = View {
+        content_type: Some("application/json".into()),
+        correlation_id: Some(Cow::Borrowed(b"c")),
+        subject: Some("s".into()),
+        group: Some("g".into()),
+        reply_to: Some(ReplyTo::Address {
+            address: address("r"),
+            routing: None,
+        }),
+        properties: vec![
+            ("n".into(), Value::Int(-1)),
+            ("b".into(), Value::Bool(true)),
+            ("d".into(), Value::Double(1.5)),
+            ("content-length".into(), Value::Int(1)),
+            ("ack".into(), Value::Text("x".into())),
+            ("priority".into(), Value::Int(0)),
+        ],
+        ..View::default()
+    };
+    let shown = headers(&view, &envelope(), Dialect::Amq);
+    for (name, value) in [
+        ("content-type", "application/json"),
+        ("correlation-id", "c"),
+        ("type", "s"),
+        ("JMSXGroupID", "g"),
+        ("reply-to", "r"),
+        ("persistent", "true"),
+        ("priority", "7"),
+        ("expires", "9000"),
+        ("timestamp", "8000"),
+        ("n", "-1"),
+        ("b", "true"),
+        ("d", "1.5"),
+    ] {
+        assert_eq!(find(&shown, name), Some(value), "{name}");
+    }
+    assert_eq!(shown.len(), 12, "{shown:?}");
+}
