@@ -115,6 +115,16 @@ impl Ledger {
         self.confirms.load(Ordering::Relaxed)
     }
 
+    /// How many messages of `producer` were confirmed.
+    pub(crate) fn confirms_of(&self, producer: usize) -> usize {
+        let books = self.producers[producer].lock().unwrap();
+        let confirmed = books
+            .messages
+            .iter()
+            .filter(|(_, state)| *state == State::Confirmed);
+        confirmed.count()
+    }
+
     /// The number that the next message of `producer` will have.
     pub(crate) fn next_number(&self, producer: usize) -> u64 {
         self.producers[producer].lock().unwrap().messages.len() as u64

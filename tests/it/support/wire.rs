@@ -91,6 +91,12 @@ impl Wire {
 }
 
 impl Input {
+    /// Changes how long reads wait.
+    pub(crate) fn set_patience(&self, patience: Duration) -> io::Result<()> {
+        let (Source::Tcp(socket) | Source::WebSocket(socket, _)) = &self.source;
+        socket.set_read_timeout(Some(patience))
+    }
+
     fn new(source: Source) -> Self {
         Self {
             source,
