@@ -13,9 +13,8 @@ fn main() -> ExitCode {
     match cli::run(Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Errors of ours say what caused them; `{:#}` would say it again.
             // A closed standard error leaves nobody to tell; the exit code says it all the same.
-            let _ = writeln!(std::io::stderr(), "ternmq: {error}");
+            let _ = writeln!(std::io::stderr(), "ternmq: {}", cli::describe(&error));
             cli::exit_code(&error)
         }
     }

@@ -12,6 +12,8 @@ use crate::support::publishers::{Plan, Publisher, Target};
 use crate::support::stomp::Stomp;
 use crate::support::wire::PATIENCE;
 
+/// Mutant seen caught: keep-alive that goes on while a publish is parked, in `arm` and
+/// `handle_timeout` of connection/deadlines.rs ("no confirms of the Mqtt publisher").
 #[test]
 fn l20_full_memory_blocks_publishers_and_a_resumed_consumer_frees_them() {
     let process = Home::new(PRESSED).start();
@@ -60,6 +62,8 @@ fn l20_full_memory_blocks_publishers_and_a_resumed_consumer_frees_them() {
 
 /// A client with a window has nothing more to say until it is answered: what the server has read
 /// and kept while memory was full must not wait for more bytes. (HTTP reads nothing ahead.)
+/// Mutant seen caught: a connection loop that does not look at kept bytes when memory is free
+/// ("1053 of 1061 confirmed").
 #[test]
 fn l20_what_was_read_ahead_is_confirmed_without_further_input() {
     for publisher in [Publisher::Mqtt, Publisher::Stomp] {

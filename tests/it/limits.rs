@@ -37,6 +37,8 @@ struct Bad {
 /// Whether the client ends its side after the bytes: the server must not wait for more.
 const TRUNCATED: &str = "truncated";
 
+/// Mutants seen caught: an MQTT machine without packet limit ("oversized PUBLISH"), a connection
+/// loop that forgets what came with CONNECT ("remaining length of 5 bytes").
 #[test]
 fn bad_input_gets_its_protocols_error_and_others_are_served() {
     let process = Home::new(CONFIG).start();
@@ -397,6 +399,7 @@ fn garbage() -> Vec<u8> {
         .collect()
 }
 
+/// Mutant seen caught: a connection loop without connect timeout ("not cut").
 #[test]
 fn slow_loris_is_cut_at_the_connect_timeout_and_others_are_served() {
     let process = Home::new(CONFIG).start();
