@@ -61,12 +61,12 @@ fn l20_full_memory_blocks_publishers_and_a_resumed_consumer_frees_them() {
 }
 
 /// A client with a window has nothing more to say until it is answered: what the server has read
-/// and kept while memory was full must not wait for more bytes. (HTTP reads nothing ahead.)
+/// and kept while memory was full must not wait for more bytes.
 /// Mutant seen caught: a connection loop that does not look at kept bytes when memory is free
 /// ("1053 of 1061 confirmed").
 #[test]
 fn l20_what_was_read_ahead_is_confirmed_without_further_input() {
-    for publisher in [Publisher::Mqtt, Publisher::Stomp] {
+    for publisher in Publisher::ALL {
         let process = Home::new(PRESSED).start();
         let (mut input, mut output) = publisher.connect(&process, 0, 0).unwrap();
         input.set_patience(Duration::from_millis(500)).unwrap();

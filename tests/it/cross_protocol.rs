@@ -209,7 +209,8 @@ impl Table {
 
 #[test]
 fn l1_every_protocol_receives_every_other_on_a_topic() {
-    let process = Home::new("").start();
+    let home = Home::new("");
+    let process = home.start();
     let mut table = Table::new("topic");
     for publisher in Client::ALL {
         table.row(publisher);
@@ -230,7 +231,8 @@ fn l1_every_protocol_receives_every_other_on_a_topic() {
 
 #[test]
 fn l1_every_protocol_receives_every_other_through_a_queue() {
-    let process = Home::new(&declared_queues()).start();
+    let home = Home::new(&declared_queues());
+    let process = home.start();
     let mut table = Table::new("queue");
     for publisher in Client::ALL {
         table.row(publisher);
