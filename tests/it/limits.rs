@@ -450,7 +450,7 @@ connect_timeout_ms = 1000
 [limits.max_frame_bytes]
 http = "1MiB"
 "#;
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 2;
 const RSS_BYTES: u64 = 16 << 20;
 const LORISES: usize = 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
