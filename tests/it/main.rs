@@ -7,6 +7,7 @@
 )]
 
 mod admin;
+mod back_pressure;
 mod config;
 mod cross_protocol;
 mod limits;
