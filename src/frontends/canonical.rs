@@ -15,7 +15,7 @@ use ternmq_core::address::Address;
 use ternmq_core::command::RoutingType;
 use ternmq_core::message::{Format, Run};
 
-use super::{rest, stomp};
+use super::{mqtt, rest, stomp};
 
 /// A message in the words of no protocol. Absent fields are `None`; nothing is made up.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -113,6 +113,8 @@ pub fn view(run: &Run, index: u32) -> View<'_> {
 /// The one list of readers, by the format they read.
 fn reader(format: Format) -> Reader {
     match format {
+        mqtt::FORMAT => mqtt::read,
+        mqtt::FORMAT_V5 => mqtt::read_v5,
         stomp::FORMAT => stomp::read,
         rest::FORMAT => rest::read,
         _ => opaque,

@@ -10,6 +10,7 @@ mod hold;
 mod publish;
 mod subscribe;
 mod topics;
+mod view;
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -28,6 +29,8 @@ use deliver::Deliveries;
 use hold::{Hold, Parked};
 use subscribe::Requests;
 use topics::Topics;
+
+pub use view::{read, read_v5};
 
 /// The encoded original of a message of MQTT 3.1 and 3.1.1: its PUBLISH packet as on the wire.
 pub const FORMAT: Format = Format(1);

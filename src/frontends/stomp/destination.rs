@@ -4,6 +4,7 @@
 //! `destination-type` says otherwise; `/amq/queue/N` is a queue that must exist. Each `N` may be
 //! `address::queue`. `/temp-queue/N` and `/temp-topic/N` are private, see `temporary`.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use ternmq_core::address::{Address, Filter, QueueName, parse_fqqn};
@@ -46,6 +47,19 @@ pub(super) enum DestinationError {
     Foreign,
 }
 
+impl DestinationError {
+    /// The message of the ERROR it leads to.
+    pub(super) fn words(self) -> Cow<'static, str> {
+        let slug = match self {
+            Self::Name(_) | Self::QueueName | Self::RoutingType => "malformed",
+            Self::Exchange => "unsupported",
+            Self::TooManyTemporaries => "limit-reached",
+            Self::Foreign => "forbidden",
+        };
+        format!("{slug} - {self} (destination)").into()
+    }
+}
+
 impl fmt::Display for DestinationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -57,7 +71,7 @@ impl fmt::Display for DestinationError {
             Self::RoutingType => f.write_str("a destination type is ANYCAST or MULTICAST"),
             Self::TooManyTemporaries => f.write_str("too many temporary destinations"),
             Self::Foreign => {
-                f.write_str("this temporary destination belongs to another connection")
+                f.write_str("a temporary destination of another connection cannot be consumed")
             }
         }
     }

@@ -118,8 +118,7 @@ impl State {
         let (target, block) = match found {
             Ok(found) => found,
             Err(error) => {
-                let message = format!("malformed - {error} (destination)").into();
-                return self.refuse(message, receipt, turn).map(|()| Flow::Go);
+                return self.refuse(error.words(), receipt, turn).map(|()| Flow::Go);
             }
         };
         let size = stored::size(&block, frame.body);
@@ -149,7 +148,7 @@ impl State {
                 self.parked.receipt = receipt.map(Box::from);
                 return Ok(Flow::Park);
             };
-            self.gathering = Some(Gathering {
+            self.gathering = Some(Box::new(Gathering {
                 target,
                 envelope,
                 charge,
@@ -157,7 +156,7 @@ impl State {
                 bytes: Vec::with_capacity(size),
                 ends: Vec::new(),
                 receipts: 0,
-            });
+            }));
         }
         if let Some(run) = &mut self.gathering {
             stored::append(&mut run.bytes, self.version, &block, frame.body);

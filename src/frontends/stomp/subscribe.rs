@@ -1,7 +1,7 @@
 //! SUBSCRIBE and UNSUBSCRIBE: consumers of the core and the names their client gave them.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ternmq_core::command::{Command, Consume, RoutingType, SettleMode, Source};
 use ternmq_core::ids::{ConsumerKey, Tag};
@@ -71,6 +71,8 @@ impl Subscription {
 pub(super) struct Subscriptions {
     open: BTreeMap<ConsumerKey, Subscription>,
     names: BTreeMap<Name, ConsumerKey>,
+    /// Those to temporary destinations, by destination.
+    temporaries: BTreeSet<(Box<str>, ConsumerKey)>,
     /// Keys are never used twice, so that what comes late belongs to nothing else.
     newest: u32,
 }
@@ -92,22 +94,31 @@ impl Subscriptions {
         self.newest += 1;
         let key = ConsumerKey(self.newest);
         self.names.insert(subscription.name.clone(), key);
+        if subscription.temporary {
+            let destination = subscription.destination.clone();
+            self.temporaries.insert((destination, key));
+        }
         self.open.insert(key, subscription);
         key
     }
 
     pub(super) fn remove(&mut self, key: ConsumerKey) -> Option<Subscription> {
         let gone = self.open.remove(&key)?;
-        self.names.remove(&gone.name);
+        // The name may belong to another by now: an implied one does not keep its own.
+        if self.names.get(&gone.name) == Some(&key) {
+            self.names.remove(&gone.name);
+        }
+        if gone.temporary {
+            self.temporaries.remove(&(gone.destination.clone(), key));
+        }
         Some(gone)
     }
 
-    /// The key of the subscription to a temporary queue.
+    /// The key of a subscription to a temporary destination.
     fn of_temporary(&self, destination: &str) -> Option<ConsumerKey> {
-        let mut found = self.open.iter();
-        found
-            .find(|(_, one)| one.temporary && *one.destination == *destination)
-            .map(|(key, _)| *key)
+        let first = (Box::from(destination), ConsumerKey(0));
+        let (found, key) = self.temporaries.range(first..).next()?;
+        (**found == *destination).then_some(*key)
     }
 }
 
@@ -124,8 +135,7 @@ impl State {
         let (source, temporary) = match self.source(frame, turn) {
             Ok(found) => found,
             Err(error) => {
-                let message = format!("malformed - {error} (destination)").into();
-                return self.refuse(message, frame.receipt.as_deref(), turn);
+                return self.refuse(error.words(), frame.receipt.as_deref(), turn);
             }
         };
         let prefetch = match self.prefetch(frame) {

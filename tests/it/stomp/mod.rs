@@ -2,11 +2,14 @@
 
 mod client;
 mod connecting;
+mod crossing;
 mod delivery;
+mod flow;
 mod foreign;
 mod framing;
 mod receipts;
 mod refusals;
 mod temporary;
+mod websocket;
 
 pub(crate) use client::{Client, Frame};

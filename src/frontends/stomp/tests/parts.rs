@@ -267,3 +267,9 @@ fn last_words_wait_for_their_answer() {
     let (ended, text) = said(&mut confirms, &Answer::Flushed);
     assert_eq!((ended, text.as_str()), (Err(Ended::Goodbye), ""));
 }
+
+#[test]
+fn an_idle_front_end_is_small() {
+    let size = size_of::<crate::frontends::stomp::Stomp>();
+    assert!(size <= 1_000, "{size} bytes");
+}
