@@ -31,9 +31,7 @@ impl Broker {
             granted.push(self.bind_one(session, id, request, pass));
         }
         let position = pass.position();
-        if let Some(session) = self.sessions.at_mut(session.0) {
-            session.bound_after = position;
-        }
+        self.open_lane(session, position);
         pass.answer(id, token, position, Answer::Bound(granted));
         self.continue_session(session);
     }
@@ -58,7 +56,7 @@ impl Broker {
                 self.bind_filter(session, filter, &request, known, pass);
             }
             BindTarget::Queue { address, queue } => {
-                if known.is_none() {
+                if known.is_none_or(|known| known.consumer.is_none()) {
                     let queue = if queue.as_str() == address.as_str() {
                         self.anycast_to_consume(address, id, pass)?
                     } else {
@@ -252,17 +250,11 @@ impl Broker {
             (BindTarget::Queue { .. }, Some(consumer)) => {
                 let mut back = Vec::new();
                 if let Some(lane) = self.lanes.at_mut(lane.0) {
-                    back.extend(
-                        lane.inflight
-                            .iter()
-                            .filter(|p| p.consumer == consumer)
-                            .copied(),
-                    );
-                    lane.inflight.retain(|piece| piece.consumer != consumer);
-                    lane.unsettled = lane.inflight.iter().map(|piece| piece.count).sum();
+                    lane.cut_consumer(consumer, &mut back);
                 }
                 self.take_back(&back, 0, pass);
                 self.remove_consumer(consumer, pass);
+                self.lane_moved(lane);
             }
             (BindTarget::Queue { .. }, None) => {}
         }

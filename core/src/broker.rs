@@ -12,7 +12,7 @@ use bytes::Bytes;
 use crate::address::{Address, Filter, QueueName};
 use crate::binding::Binding;
 use crate::command::Command;
-use crate::connection::Connection;
+use crate::connection::Place;
 use crate::consumer::{Consumer, Inflight, Lane};
 use crate::deadline::Deadlines;
 use crate::effect::{Answer, Effect, Out};
@@ -74,7 +74,7 @@ pub struct Broker {
     pub(crate) session_names: Map<Arc<str>, SessionRef>,
     pub(crate) lanes: Slots<Box<Lane>>,
     pub(crate) consumers: Slots<Consumer>,
-    pub(crate) connections: Vec<Option<Box<Connection>>>,
+    pub(crate) connections: Vec<Place>,
     pub(crate) retained: Retained,
     pub(crate) deadlines: Deadlines,
     pub(crate) work: VecDeque<Work>,
@@ -83,14 +83,18 @@ pub struct Broker {
     pub(crate) counts: Counts,
     /// Runs that recovery knows by name.
     pub(crate) recovering: Map<u64, RunRef>,
+    /// The state contains every record below this position (law L6).
+    pub(crate) applied: u64,
+    pub(crate) seed: Seed,
     /// Reused by settlements.
     pub(crate) scratch: Vec<Inflight>,
+    settlements: Settlements,
     /// Reused by publishes.
     pub(crate) targets: Vec<QueueId>,
 }
 
 /// Work that one call may leave to the next.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum Work {
     /// Hand out what is available.
     Pump(QueueId),
@@ -98,6 +102,8 @@ pub(crate) enum Work {
     Resend(SessionRef),
     /// Send retained values to a new subscription.
     Replay(SessionRef),
+    /// Let go of the messages of a queue that is gone.
+    Discard(Box<Queue>),
 }
 
 /// What one call carries through all functions.
@@ -203,6 +209,9 @@ impl Broker {
             receives: 0,
             counts: Counts::default(),
             recovering: Map::with_hasher(seed),
+            applied: 0,
+            seed,
+            settlements: Settlements::default(),
             scratch: Vec::new(),
             targets: Vec::new(),
         }
@@ -224,7 +233,7 @@ impl Broker {
     ) {
         self.now = now;
         let units = self.limits.units_per_call;
-        let settlements = Settlements::default();
+        let settlements = std::mem::take(&mut self.settlements);
         let mut pass = Pass {
             log,
             out,
@@ -233,7 +242,7 @@ impl Broker {
             answers_wait: false,
         };
         for command in commands.drain(..) {
-            if connection == ConnectionId::BROKER || self.open(connection) {
+            if self.accepts(connection, &command) {
                 self.command(connection, command, &mut pass);
             }
         }
@@ -297,6 +306,7 @@ impl Broker {
                 Work::Pump(queue) => self.pump(queue, pass),
                 Work::Resend(session) => self.resend(session, pass),
                 Work::Replay(session) => self.replay_retained(session, pass),
+                Work::Discard(queue) => self.discard_messages(queue, pass),
             }
         }
     }
@@ -313,8 +323,10 @@ impl Broker {
 
     fn finish(&mut self, mut pass: Pass<'_>) {
         pass.settlements.write(pass.log);
+        self.settlements = pass.settlements;
+        let tail = pass.log.tail();
+        self.applied = self.applied.max(tail);
         if pass.answers_wait {
-            let tail = pass.log.tail();
             for effect in &mut pass.out.effects {
                 if let Effect::Answer { after, .. } = effect
                     && *after == AT_END

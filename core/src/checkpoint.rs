@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::broker::Broker;
 use crate::effect::Origin;
 use crate::ids::QueueId;
-use crate::queue::{Count, Index, Queue};
+use crate::queue::{Count, Index, JOURNALLED, Queue};
 use crate::record::{self, INDEX, NEXT, PUT_RETAINED, Reader, RecordSink, Writer};
 use crate::store::{RunRef, Stored};
 
@@ -32,7 +32,9 @@ impl Broker {
     /// Gives the whole durable state as (kind, payload), in an order in which
     /// [`Broker::apply`] can take it at position 0. Bodies are not part of it.
     pub fn checkpoint(&self, into: &mut dyn FnMut(u8, &[u8])) {
-        into(NEXT, Writer::default().u32(self.next_queue).bytes());
+        let mut head = Writer::default();
+        head.u32(self.next_queue).u64(self.applied);
+        into(NEXT, head.bytes());
         for (_, session) in self.sessions.iter() {
             if let Some(record) = self.session_record(session) {
                 into(record::PUT_SESSION, record.encode().bytes());
@@ -80,7 +82,9 @@ impl Broker {
             index: &queue.index,
             next: 0,
         };
-        let durable: Vec<_> = pieces.filter(|piece| self.name(piece.run) != 0).collect();
+        let durable: Vec<_> = pieces
+            .filter(|piece| piece.flags & JOURNALLED != 0)
+            .collect();
         let mut chunks: Vec<_> = durable.chunks(PIECES_PER_RECORD).collect();
         if chunks.is_empty() {
             chunks.push(&[]);
@@ -97,12 +101,16 @@ impl Broker {
                 head.u32(piece.count).u16(piece.flags);
             }
             let empty = at != last;
-            let counts: Vec<_> = queue.counts.iter().filter(|_| !empty).collect();
+            let kept = |sequence: &u64| {
+                let piece = queue.index.piece(*sequence, 1);
+                !empty && piece.is_some_and(|piece| piece.flags & JOURNALLED != 0)
+            };
+            let counts: Vec<_> = queue.counts.iter().filter(|(s, _)| kept(s)).collect();
             head.u32(len(counts.len()));
             for (sequence, count) in counts {
                 head.u64(*sequence).u32(count.attempts).u32(count.failures);
             }
-            let origins: Vec<_> = queue.origins.iter().filter(|_| !empty).collect();
+            let origins: Vec<_> = queue.origins.iter().filter(|(s, _)| kept(s)).collect();
             head.u32(len(origins.len()));
             for (sequence, origin) in origins {
                 head.u64(*sequence);
@@ -121,7 +129,6 @@ impl Broker {
             let (first, count, flags) = (reader.u32()?, reader.u32()?, reader.u16()?);
             let run = self.recovered_run(name);
             self.recover_into(
-                0,
                 id,
                 Landing {
                     sequence,
@@ -130,7 +137,7 @@ impl Broker {
                     first,
                     flags,
                 },
-            );
+            )?;
         }
         for _ in 0..reader.u32()? {
             let sequence = reader.u64()?;

@@ -1,54 +1,109 @@
 //! What the core keeps of a connection: its lanes, its session and the room in its outbox.
 
-use crate::address::Address;
+use crate::address::{Address, QueueName};
 use crate::broker::{Broker, Pass};
-use crate::command::{Close, RoutingType};
-use crate::consumer::LaneRef;
+use crate::command::{Close, Command, RoutingType};
+use crate::consumer::{ConsumerRef, LaneRef};
 use crate::ids::{ConnectionId, ConsumerKey, QueueId, Token};
-use crate::queue::Kind;
+use crate::message::Run;
+use crate::queue::{Kind, room_of};
 use crate::session::SessionRef;
 
 /// One connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
-    /// Bytes of deliveries its outbox may still take (law L22).
-    pub(crate) room: u32,
+    /// Bytes of deliveries its outbox may still take (law L22); below 0 after one that is larger
+    /// than the outbox.
+    pub(crate) room: i64,
     /// What it has when nothing is in the outbox.
-    pub(crate) room_max: u32,
-    /// Lanes of its consumers, by key.
-    pub(crate) lanes: Vec<(ConsumerKey, LaneRef)>,
+    pub(crate) room_max: i64,
+    /// Lanes of its consumers, in the order of their keys.
+    lanes: Vec<(ConsumerKey, LaneRef)>,
     pub(crate) session: Option<SessionRef>,
     pub(crate) temporaries: Vec<(Address, QueueId)>,
     /// Waiting receives.
     pub(crate) receives: Vec<(Token, QueueId)>,
-    /// Queues that would have had something but for the room.
-    pub(crate) starved: Vec<QueueId>,
+    /// Consumers that would have had something but for the room.
+    pub(crate) starved: Vec<ConsumerRef>,
+    /// Another connection took its session: it may only end (law L12).
+    pub(crate) ended: bool,
+}
+
+/// A slot of the shell's table of connections.
+#[derive(Debug, Default)]
+pub(crate) struct Place {
+    connection: Option<Box<Connection>>,
+    /// The generation that was closed last: commands up to it are stale.
+    closed: Option<u32>,
+}
+
+impl Place {
+    /// The connection, if it is still this one.
+    pub(crate) fn of(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        self.connection.as_deref_mut().filter(|c| c.id == id)
+    }
 }
 
 impl Connection {
-    /// Takes room for one delivery. One always fits an empty outbox.
-    pub(crate) fn take_room(&mut self, bytes: usize) {
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        self.room = self.room.saturating_sub(bytes);
+    /// Takes room for one delivery.
+    pub(crate) fn take_room(&mut self, bytes: u32) {
+        self.room -= i64::from(bytes);
     }
 
-    /// How many messages of this size fit now; one if nothing is outstanding.
-    pub(crate) fn fits(&self, bytes_each: usize, count: u32) -> u32 {
-        let each = u32::try_from(bytes_each.max(1)).unwrap_or(u32::MAX);
-        let fit = (self.room / each).min(count);
-        if fit == 0 && self.room == self.room_max {
+    /// How many of `count` messages of a run fit now; one if nothing is outstanding.
+    pub(crate) fn fits(&self, run: &Run, first: u32, count: u32) -> u32 {
+        let within = |n: u32| i64::from(room_of(run, first, n)) <= self.room;
+        if within(count) {
+            return count;
+        }
+        // The largest number that fits lies in `fit..over`.
+        let (mut fit, mut over) = (0, count);
+        while fit + 1 < over {
+            let middle = fit + (over - fit) / 2;
+            if within(middle) {
+                fit = middle;
+            } else {
+                over = middle;
+            }
+        }
+        if fit == 0 && self.room >= self.room_max {
             1
         } else {
             fit
         }
     }
 
+    /// The lane of a consumer.
     pub(crate) fn lane(&self, key: ConsumerKey) -> Option<LaneRef> {
-        self.lanes
-            .iter()
-            .find(|(k, _)| *k == key)
-            .map(|(_, lane)| *lane)
+        let at = self
+            .lanes
+            .binary_search_by_key(&key, |(key, _)| *key)
+            .ok()?;
+        self.lanes.get(at).map(|(_, lane)| *lane)
+    }
+
+    /// Number of lanes.
+    pub(crate) fn lanes(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// Adds the lane of a consumer, or replaces it.
+    pub(crate) fn put_lane(&mut self, key: ConsumerKey, lane: LaneRef) {
+        match self.lanes.binary_search_by_key(&key, |(key, _)| *key) {
+            Ok(at) => {
+                self.lanes.remove(at);
+                self.lanes.insert(at, (key, lane));
+            }
+            Err(at) => self.lanes.insert(at, (key, lane)),
+        }
+    }
+
+    /// Forgets the lane of a consumer.
+    pub(crate) fn remove_lane(&mut self, key: ConsumerKey) {
+        if let Ok(at) = self.lanes.binary_search_by_key(&key, |(key, _)| *key) {
+            self.lanes.remove(at);
+        }
     }
 }
 
@@ -56,40 +111,65 @@ impl Broker {
     /// Makes the connection known with its first command. False if the id is stale.
     pub(crate) fn open(&mut self, id: ConnectionId) -> bool {
         let slot = id.slot as usize;
-        if let Some(Some(connection)) = self.connections.get(slot) {
+        if self.connections.len() <= slot {
+            self.connections.resize_with(slot + 1, Place::default);
+        }
+        let Some(place) = self.connections.get_mut(slot) else {
+            return false;
+        };
+        if let Some(connection) = &place.connection {
             return connection.id == id;
         }
-        if self.connections.len() <= slot {
-            self.connections.resize_with(slot + 1, || None);
+        if place
+            .closed
+            .is_some_and(|closed| !is_newer(id.generation, closed))
+        {
+            return false;
         }
-        let room = self.limits.outbox_bytes;
-        if let Some(place) = self.connections.get_mut(slot) {
-            *place = Some(Box::new(Connection {
-                id,
-                room,
-                room_max: room,
-                lanes: Vec::new(),
-                session: None,
-                temporaries: Vec::new(),
-                receives: Vec::new(),
-                starved: Vec::new(),
-            }));
-        }
+        let room = i64::from(self.limits.outbox_bytes);
+        place.connection = Some(Box::new(Connection {
+            id,
+            room,
+            room_max: room,
+            lanes: Vec::new(),
+            session: None,
+            temporaries: Vec::new(),
+            receives: Vec::new(),
+            starved: Vec::new(),
+            ended: false,
+        }));
         true
+    }
+
+    /// Whether a command still counts. Of a connection whose session was taken over only what was
+    /// sent at most once does, and its end (law L12).
+    pub(crate) fn accepts(&mut self, id: ConnectionId, command: &Command) -> bool {
+        if id == ConnectionId::BROKER {
+            return true;
+        }
+        if !self.open(id) {
+            return false;
+        }
+        let ended = self
+            .connection(id)
+            .is_some_and(|connection| connection.ended);
+        match command {
+            Command::Close(_) => true,
+            Command::Publish(publish) => !ended || publish.run.envelope.at_most_once,
+            _ => !ended,
+        }
     }
 
     pub(crate) fn connection(&self, id: ConnectionId) -> Option<&Connection> {
         self.connections
             .get(id.slot as usize)?
+            .connection
             .as_deref()
             .filter(|c| c.id == id)
     }
 
     pub(crate) fn connection_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
-        self.connections
-            .get_mut(id.slot as usize)?
-            .as_deref_mut()
-            .filter(|c| c.id == id)
+        self.connections.get_mut(id.slot as usize)?.of(id)
     }
 
     /// Room that came back (law L22): whatever waited for it is listed.
@@ -99,11 +179,11 @@ impl Broker {
         };
         connection.room = connection
             .room
-            .saturating_add(bytes)
+            .saturating_add(i64::from(bytes))
             .min(connection.room_max);
         let session = connection.session;
-        for queue in std::mem::take(&mut connection.starved) {
-            self.list(queue);
+        for consumer in std::mem::take(&mut connection.starved) {
+            self.unpark(consumer);
         }
         if let Some(session) = session {
             self.continue_session(session);
@@ -117,8 +197,14 @@ impl Broker {
         address: Address,
         routing: RoutingType,
     ) {
-        if self.addresses.contains_key(&address) {
-            return;
+        let held = self.connection(id).map_or(0, |c| c.temporaries.len());
+        if self.addresses.contains_key(&address)
+            || self.queue_names.contains_key(&QueueName::from(&address))
+            || held >= self.limits.max_subscriptions
+            || self.addresses.len() >= self.limits.max_addresses
+            || self.queues.len() >= self.limits.max_queues
+        {
+            return; // Whoever consumes from it is told that it does not exist.
         }
         let queue = match routing {
             RoutingType::Anycast => self.new_queue((&address).into(), &address, routing, |queue| {
@@ -140,11 +226,11 @@ impl Broker {
         for &(key, tag) in &close.written {
             self.written(id, key, tag, pass);
         }
-        let Some(connection) = self
-            .connections
-            .get_mut(id.slot as usize)
-            .and_then(Option::take)
-        else {
+        let Some(place) = self.connections.get_mut(id.slot as usize) else {
+            return;
+        };
+        place.closed = Some(id.generation);
+        let Some(connection) = place.connection.take() else {
             return;
         };
         for &(token, queue) in &connection.receives {
@@ -167,4 +253,10 @@ impl Broker {
             self.forget_address(&address);
         }
     }
+}
+
+/// Whether a generation is later than another; they wrap around.
+fn is_newer(generation: u32, than: u32) -> bool {
+    let ahead = generation.wrapping_sub(than);
+    ahead != 0 && ahead < 1 << 31
 }

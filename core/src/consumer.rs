@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use crate::command::SettleMode;
 use crate::ids::{ConnectionId, ConsumerKey, QueueId, Tag};
+use crate::queue::Piece;
 use crate::session::SessionRef;
 use crate::store::RunRef;
 
@@ -40,6 +41,19 @@ pub(crate) struct Inflight {
     pub(crate) flags: u16,
 }
 
+impl Inflight {
+    /// Where it lies in its queue.
+    pub(crate) fn part(&self) -> Piece {
+        Piece {
+            sequence: self.sequence,
+            count: self.count,
+            run: self.run,
+            first: self.first,
+            flags: self.flags,
+        }
+    }
+}
+
 /// Why a cut of the table did not work out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct NotHeld;
@@ -60,6 +74,8 @@ pub(crate) struct Lane {
     /// How many it may hold.
     pub(crate) window: u32,
     pub(crate) consumers: Vec<ConsumerRef>,
+    /// Of these, who waits for credit.
+    pub(crate) parked: Vec<ConsumerRef>,
     /// Everything up to here was written to the client at some time.
     pub(crate) written: Tag,
     /// A resumed session's unsettled deliveries from here on are to be sent again.
@@ -74,6 +90,8 @@ pub(crate) struct Consumer {
     pub(crate) lane: LaneRef,
     pub(crate) queue: QueueId,
     pub(crate) settle: SettleMode,
+    /// Not among those its queue asks: it waits for credit or room.
+    pub(crate) parked: bool,
 }
 
 /// Most tags between the oldest unsettled and the newest delivery of a session, so that the 16-bit
@@ -91,6 +109,7 @@ impl Lane {
             unsettled: 0,
             window,
             consumers: Vec::new(),
+            parked: Vec::new(),
             written: 0,
             resend: None,
             opened_after: 0,
@@ -129,7 +148,7 @@ impl Lane {
         count: u32,
         into: &mut Vec<Inflight>,
     ) -> Result<(), NotHeld> {
-        let end = first + Tag::from(count);
+        let end = first.saturating_add(Tag::from(count));
         let start = self
             .inflight
             .partition_point(|p| p.tag + Tag::from(p.count) <= first);
@@ -183,6 +202,34 @@ impl Lane {
         } else {
             self.inflight.drain(at..at + whole);
         }
+    }
+
+    /// Takes what is held of `count` deliveries from `first` on; the others are nobody's.
+    pub(crate) fn cut_held(&mut self, first: Tag, count: u32, into: &mut Vec<Inflight>) {
+        let end = first.saturating_add(Tag::from(count));
+        let mut next = first;
+        loop {
+            let at = self
+                .inflight
+                .partition_point(|p| p.tag + Tag::from(p.count) <= next);
+            let Some(piece) = self.inflight.get(at).filter(|p| p.tag < end) else {
+                return;
+            };
+            let (from, to) = (piece.tag.max(next), piece.tag + Tag::from(piece.count));
+            let n = u32::try_from(to.min(end) - from).unwrap_or(u32::MAX);
+            // It is held, so this always takes it.
+            if self.cut(from, n, into).is_err() {
+                return;
+            }
+            next = from + Tag::from(n);
+        }
+    }
+
+    /// Takes everything of one consumer.
+    pub(crate) fn cut_consumer(&mut self, consumer: ConsumerRef, into: &mut Vec<Inflight>) {
+        into.extend(self.inflight.iter().filter(|p| p.consumer == consumer));
+        self.inflight.retain(|piece| piece.consumer != consumer);
+        self.unsettled = self.inflight.iter().map(|piece| piece.count).sum();
     }
 
     /// Whether `tag` is unsettled.

@@ -7,11 +7,19 @@ use crate::broker::{Broker, Pass};
 use crate::ids::{ConnectionId, QueueId, Token};
 use crate::session::SessionRef;
 
+/// One entry, to take it out again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct DeadlineKey(u64, u64);
+
 /// What is due.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Deadline {
     /// A redelivery delay ends.
-    Redeliver { queue: QueueId, sequence: u64 },
+    Redeliver {
+        queue: QueueId,
+        sequence: u64,
+        count: u32,
+    },
     /// Messages reach their time to live.
     Expire {
         queue: QueueId,
@@ -46,9 +54,30 @@ pub(crate) struct Deadlines {
 
 impl Deadlines {
     /// Adds one.
-    pub(crate) fn set(&mut self, due_ms: u64, deadline: Deadline) {
+    pub(crate) fn set(&mut self, due_ms: u64, deadline: Deadline) -> DeadlineKey {
         self.set += 1;
         self.due.insert((due_ms, self.set), deadline);
+        DeadlineKey(due_ms, self.set)
+    }
+
+    /// Takes one out that has become pointless, so that they do not pile up.
+    pub(crate) fn cancel(&mut self, key: DeadlineKey) {
+        self.due.remove(&(key.0, key.1));
+    }
+
+    /// What is delayed of a queue.
+    #[cfg(test)]
+    pub(crate) fn delayed(&self, id: QueueId) -> impl Iterator<Item = (u64, u32)> {
+        self.due
+            .values()
+            .filter_map(move |deadline| match deadline {
+                Deadline::Redeliver {
+                    queue,
+                    sequence,
+                    count,
+                } if *queue == id => Some((*sequence, *count)),
+                _ => None,
+            })
     }
 
     /// The earliest time.
@@ -79,7 +108,11 @@ impl Broker {
             };
             pass.spend(1);
             match deadline {
-                Deadline::Redeliver { queue, sequence } => self.redeliver(queue, sequence),
+                Deadline::Redeliver {
+                    queue,
+                    sequence,
+                    count,
+                } => self.redeliver(queue, sequence, count),
                 Deadline::Expire {
                     queue,
                     sequence,

@@ -2,14 +2,16 @@
 
 use crate::address::{Address, Filter, QueueName};
 use crate::binding::Binding;
-use crate::broker::{Broker, Pass};
+use crate::broker::{Broker, Pass, Work};
 use crate::command::{QueueSpec, RoutingType};
+use crate::consumer::ConsumerRef;
 use crate::deadline::Deadline;
-use crate::effect::{Answer, Effect};
+use crate::effect::Effect;
 use crate::error::Refusal;
 use crate::ids::QueueId;
 use crate::queue::{Kind, Queue};
 use crate::record::{self, QueueRecord, Writer};
+use crate::session::SessionRef;
 
 /// An unused auto-created queue stays at least this long, so that a client that polls does not make
 /// it anew each time.
@@ -175,8 +177,10 @@ impl Broker {
         let Some(mut queue) = self.queues.remove(&id) else {
             return;
         };
-        self.queue_names.remove(&queue.name);
-        if queue.kind != Kind::Subscription
+        if self.queue_names.get(&queue.name) == Some(&id) {
+            self.queue_names.remove(&queue.name);
+        }
+        if matches!(queue.kind, Kind::Plain | Kind::Temporary(_))
             && let Some(state) = self.addresses.get_mut(&queue.address)
         {
             state.anycast.retain(|other| *other != id);
@@ -186,13 +190,16 @@ impl Broker {
         }
         self.forget_address(&queue.address);
         self.counts.messages = self.counts.messages.saturating_sub(queue.index.live());
-        while let Some(piece) = queue.index.next(0, u32::MAX) {
-            queue.index.settle_piece(piece.sequence, piece.count);
-            self.store.release(piece.run, piece.count, pass.out);
-        }
         for waiter in std::mem::take(&mut queue.waiters) {
-            let answer = Answer::Refused(Refusal::NoDestination);
-            pass.answer(waiter.connection, Some(waiter.token), 0, answer);
+            self.forget_waiter(&waiter);
+            pass.refuse(
+                waiter.connection,
+                Some(waiter.token),
+                Refusal::NoDestination,
+            );
+        }
+        for lease in queue.leases.values() {
+            self.deadlines.cancel(lease.deadline);
         }
         self.routes.change();
         if queue.durable {
@@ -200,6 +207,18 @@ impl Broker {
             head.u32(id.0);
             let position = pass.log.append(record::DELETE_QUEUE, head.bytes(), None, 0);
             self.routes.position = position + 1;
+        }
+        self.discard_messages(queue, pass);
+    }
+
+    /// Lets go of the messages of a queue that is gone, as far as the units reach (law L21).
+    pub(crate) fn discard_messages(&mut self, mut queue: Box<Queue>, pass: &mut Pass<'_>) {
+        while let Some(piece) = queue.index.next(0, pass.units.max(1)) {
+            if pass.spend(piece.count) == 0 {
+                return self.work.push_back(Work::Discard(queue));
+            }
+            queue.index.settle_piece(piece.sequence, piece.count);
+            self.store.release(piece.run, piece.count, pass.out);
         }
     }
 
@@ -217,14 +236,30 @@ impl Broker {
                 continue;
             };
             lane.consumers.retain(|other| *other != consumer);
-            lane.inflight.retain(|piece| piece.consumer != consumer);
-            lane.unsettled = lane.inflight.iter().map(|piece| piece.count).sum();
-            if let (Some(connection), None) = (lane.owner, lane.session) {
-                let consumer = lane.key;
-                pass.out.effects.push(Effect::ConsumerEnded {
-                    connection,
-                    consumer,
-                });
+            lane.parked.retain(|other| *other != consumer);
+            lane.cut_consumer(consumer, &mut Vec::new());
+            match (lane.owner, lane.session) {
+                (Some(connection), None) => {
+                    let consumer = lane.key;
+                    pass.out.effects.push(Effect::ConsumerEnded {
+                        connection,
+                        consumer,
+                    });
+                }
+                (_, Some(session)) => self.forget_consumer(session, consumer),
+                (None, None) => {}
+            }
+            self.lane_moved(gone.lane); // Its other queues may use what it held.
+        }
+    }
+
+    /// A session's subscription to a named queue has nothing to take from any more.
+    fn forget_consumer(&mut self, session: SessionRef, consumer: ConsumerRef) {
+        if let Some(state) = self.sessions.at_mut(session.0) {
+            for subscription in state.subscriptions.values_mut() {
+                if subscription.consumer == Some(consumer) {
+                    subscription.consumer = None;
+                }
             }
         }
     }
@@ -235,18 +270,12 @@ impl Broker {
         let Some(queue) = self.queues.get_mut(&id) else {
             return;
         };
-        if queue.auto_created
-            && queue.settings.auto_delete_queues
-            && !queue.reaping
-            && queue.is_unused()
-        {
-            queue.reaping = true;
-            let delay = queue
-                .settings
-                .auto_delete_queues_delay_ms
-                .max(REAP_FLOOR_MS);
-            self.deadlines
-                .set(now.saturating_add(delay), Deadline::Reap(id));
+        if queue.may_be_reaped() {
+            queue.unused_since_ms = now;
+            if !std::mem::replace(&mut queue.reaping, true) {
+                let due = now.saturating_add(reap_delay(queue));
+                self.deadlines.set(due, Deadline::Reap(id));
+            }
         }
     }
 
@@ -256,11 +285,20 @@ impl Broker {
             return;
         };
         queue.reaping = false;
-        if queue.is_unused() && queue.reap_mark == queue.next {
+        if !queue.may_be_reaped() {
+            return; // Looked at again when it is next unused.
+        }
+        let due = queue.unused_since_ms.saturating_add(reap_delay(queue));
+        if due <= self.now.mono_ms {
             self.delete_queue(id, pass);
         } else {
-            queue.reap_mark = queue.next;
-            self.reap_if_unused(id);
+            queue.reaping = true;
+            self.deadlines.set(due, Deadline::Reap(id));
         }
     }
+}
+
+fn reap_delay(queue: &Queue) -> u64 {
+    let delay = queue.settings.auto_delete_queues_delay_ms;
+    delay.max(REAP_FLOOR_MS)
 }

@@ -38,6 +38,10 @@ pub mod settings;
 mod slots;
 mod store;
 mod subscription;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 pub mod topic_trie;
 
 pub use recovery::RecoveryError;

@@ -8,7 +8,7 @@ use crate::effect::{Answer, Effect};
 use crate::error::{Limit, Refusal};
 use crate::ids::{ConnectionId, QueueId};
 use crate::message::Run;
-use crate::queue::{Kind, mean_size};
+use crate::queue::{JOURNALLED, mean_size};
 use crate::record;
 use crate::store::RunRef;
 
@@ -41,7 +41,7 @@ impl Broker {
                 record::live_bytes(&run)
             };
             let stored = self.store.insert(Some(Arc::clone(&run)), name, live);
-            self.enqueue(&targets, stored, &run, pass);
+            self.enqueue(&targets, stored, name, &run, pass);
             if store {
                 self.retain(&run.envelope.address, stored, count - 1, pass);
             }
@@ -98,7 +98,14 @@ impl Broker {
     }
 
     /// Puts a stored run into queues.
-    fn enqueue(&mut self, targets: &[QueueId], stored: RunRef, run: &Run, pass: &mut Pass<'_>) {
+    fn enqueue(
+        &mut self,
+        targets: &[QueueId],
+        stored: RunRef,
+        name: u64,
+        run: &Run,
+        pass: &mut Pass<'_>,
+    ) {
         let count = run.count();
         for &id in targets {
             let Some(queue) = self.queues.get_mut(&id) else {
@@ -106,22 +113,24 @@ impl Broker {
             };
             let sequence = queue.next;
             queue.next += u64::from(count);
-            queue.index.push(sequence, count, stored, 0, 0);
+            let journalled = name != 0 && run.envelope.durable && queue.durable;
+            let flags = if journalled { JOURNALLED } else { 0 };
+            queue.index.push(sequence, count, stored, 0, flags);
             self.counts.messages += u64::from(count);
             self.store.retain(stored, count);
             self.watch_expiry(id, sequence, count, run);
-            self.limit_subscription(id, run, count, pass);
+            self.limit_bytes(id, run, count, pass);
             self.list(id);
         }
     }
 
-    /// A subscription above its bytes drops its oldest that are not out (law L23).
-    fn limit_subscription(&mut self, id: QueueId, run: &Run, count: u32, pass: &mut Pass<'_>) {
+    /// A bounded queue above its bytes drops its oldest that are not out (law L23).
+    pub(crate) fn limit_bytes(&mut self, id: QueueId, run: &Run, count: u32, pass: &mut Pass<'_>) {
         let limit = self.limits.subscription_bytes;
         let Some(queue) = self.queues.get_mut(&id) else {
             return;
         };
-        if queue.kind != Kind::Subscription {
+        if !queue.is_bounded() {
             return;
         }
         queue.bytes += mean_size(run) * u64::from(count);
@@ -131,7 +140,7 @@ impl Broker {
             };
             queue.take(piece.sequence, piece.count);
             self.counts.dropped_full += u64::from(piece.count);
-            self.settle_piece(id, piece.sequence, piece.count, piece.run, pass);
+            self.settle_piece(id, piece, pass);
         }
     }
 }

@@ -62,47 +62,45 @@ pub const PUT_RETAINED: u8 = 46;
 /// Checkpoint: numbers that must not be given again.
 pub const NEXT: u8 = 47;
 
+/// No queue gets this far; what claims to is malformed.
+pub(crate) const MAX_SEQUENCE: u64 = 1 << 62;
+
 /// Settlements of one call, one record per queue, written when the call ends and so never before
 /// a message they cover (law L5).
 #[derive(Debug, Default)]
 pub(crate) struct Settlements {
-    queues: Vec<(QueueId, Vec<(u64, u32)>)>,
+    runs: Vec<(QueueId, u64, u32)>,
 }
 
 impl Settlements {
     /// Adds consecutive messages.
     pub(crate) fn add(&mut self, queue: QueueId, sequence: u64, count: u32) {
-        let place = match self.queues.iter().rposition(|(id, _)| *id == queue) {
-            Some(place) => place,
-            None => {
-                self.queues.push((queue, Vec::new()));
-                self.queues.len() - 1
+        match self.runs.last_mut() {
+            Some((id, first, n)) if *id == queue && *first + u64::from(*n) == sequence => {
+                *n += count;
             }
-        };
-        let Some((_, runs)) = self.queues.get_mut(place) else {
-            return;
-        };
-        match runs.last_mut() {
-            Some((first, n)) if *first + u64::from(*n) == sequence => *n += count,
-            _ => runs.push((sequence, count)),
+            _ => self.runs.push((queue, sequence, count)),
         }
     }
 
     /// Writes one record per queue: queue, base, then runs of (gap, length) as varints. Runs out of
     /// order are sorted first.
     pub(crate) fn write(&mut self, log: &mut dyn RecordSink) {
-        for (queue, mut runs) in self.queues.drain(..) {
-            runs.sort_unstable();
-            let base = runs.first().map_or(0, |run| run.0);
+        self.runs.sort_unstable();
+        for runs in self.runs.chunk_by(|a, b| a.0 == b.0) {
+            let Some(&(queue, base, _)) = runs.first() else {
+                continue;
+            };
             let mut writer = Writer::default();
             writer.u32(queue.0).u64(base);
             let mut next = base;
-            for (first, n) in runs {
+            for &(_, first, n) in runs {
                 writer.varint(first - next).varint(u64::from(n));
                 next = first + u64::from(n);
             }
             log.append(SETTLE, writer.bytes(), None, 0);
         }
+        self.runs.clear();
     }
 
     /// Reads such a record: the queue and its runs.
@@ -114,25 +112,43 @@ impl Settlements {
         while !reader.is_empty() {
             let first = next.checked_add(reader.varint()?)?;
             let n = reader.varint()?;
-            next = first.checked_add(n)?;
+            next = first.checked_add(n).filter(|&next| next <= MAX_SEQUENCE)?;
             runs.push((first, n));
         }
         Some((queue, runs))
     }
 }
 
-/// Writes the counts of a message.
-pub(crate) fn write_count(log: &mut dyn RecordSink, queue: QueueId, sequence: u64, count: Count) {
-    log.append(COUNT, encode_count(queue, sequence, count).bytes(), None, 0);
+/// Consecutive messages of a queue that were attempted equally often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CountRecord {
+    pub(crate) queue: QueueId,
+    pub(crate) sequence: u64,
+    /// How many messages.
+    pub(crate) messages: u32,
+    pub(crate) count: Count,
 }
 
-/// The payload of a count.
-pub(crate) fn encode_count(queue: QueueId, sequence: u64, count: Count) -> Writer {
-    let mut writer = Writer::default();
-    writer
-        .u32(queue.0)
-        .u64(sequence)
-        .u32(count.attempts)
-        .u32(count.failures);
-    writer
+impl CountRecord {
+    /// COUNT: queue u32, first sequence u64, messages u32, attempts u32, failures u32.
+    pub(crate) fn encode(&self) -> Writer {
+        let mut writer = Writer::default();
+        writer.u32(self.queue.0).u64(self.sequence);
+        writer.u32(self.messages);
+        writer.u32(self.count.attempts).u32(self.count.failures);
+        writer
+    }
+
+    pub(crate) fn read(payload: &[u8]) -> Option<Self> {
+        let mut reader = Reader::new(payload);
+        Some(Self {
+            queue: QueueId(reader.u32()?),
+            sequence: reader.u64()?,
+            messages: reader.u32()?,
+            count: Count {
+                attempts: reader.u32()?,
+                failures: reader.u32()?,
+            },
+        })
+    }
 }

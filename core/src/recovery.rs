@@ -17,12 +17,16 @@ use crate::consumer::{Lane, LaneRef};
 use crate::deadline::Deadline;
 use crate::effect::Out;
 use crate::ids::{ConsumerKey, Now, QueueId};
-use crate::queue::{Count, Kind, MOVED};
+use crate::map::Map;
+use crate::queue::{Count, JOURNALLED, Kind, MOVED};
 use crate::record::{self, BindingRecord, Moved, QueueRecord, Reader, RefRecord, SessionRecord};
-use crate::record::{Settlements, decode_message};
+use crate::record::{CountRecord, MAX_SEQUENCE, Settlements, decode_message};
 use crate::retained::{Replay, RetainedValue};
 use crate::session::{Session, SessionRef, Subscription};
 use crate::store::{RunRef, Stored};
+
+/// Names of settled messages that replay may remember beyond those it needs.
+const FORGOTTEN: usize = 4_096;
 
 /// A record that this version cannot apply.
 #[derive(Debug, PartialEq, Eq)]
@@ -62,12 +66,15 @@ impl Broker {
     /// # Errors
     /// A payload that cannot be read, or a kind this version does not know.
     pub fn apply(&mut self, position: u64, kind: u8, payload: &Bytes) -> Result<(), RecoveryError> {
+        if position != 0 && position < self.applied {
+            return Ok(()); // The checkpoint, or an earlier replay, contains it (law L6).
+        }
         let done = match kind {
             record::MSG => self.apply_message(position, payload),
             record::MOVE => self.apply_move(position, payload),
-            record::SETTLE => self.apply_settle(position, payload),
-            record::COUNT => self.apply_count(position, payload),
-            record::REF => self.apply_ref(position, payload),
+            record::SETTLE => self.apply_settle(payload),
+            record::COUNT => self.apply_count(payload),
+            record::REF => self.apply_ref(payload),
             record::PUT_QUEUE => self.apply_queue(payload),
             record::DELETE_QUEUE => self.apply_delete_queue(payload),
             record::PUT_SESSION => self.apply_session(payload),
@@ -81,7 +88,11 @@ impl Broker {
             record::AGAIN => Some(()),
             _ => return Err(RecoveryError::UnknownKind(kind)),
         };
-        done.ok_or(RecoveryError::Malformed { kind, position })
+        done.ok_or(RecoveryError::Malformed { kind, position })?;
+        if position != 0 {
+            self.applied = position + 1;
+        }
+        Ok(())
     }
 
     /// The run of a name, made without its messages if it is not known.
@@ -93,6 +104,12 @@ impl Broker {
                 .is_some_and(|stored| stored.name == name)
         {
             return run;
+        }
+        if self.recovering.len() > 2 * self.store.len() + FORGOTTEN {
+            // Names of messages that were settled further on in the log.
+            let store = &self.store;
+            self.recovering
+                .retain(|name, run| store.stored(*run).is_some_and(|s| s.name == *name));
         }
         let run = self.store.insert(None, name, 0);
         self.recovering.insert(name, run);
@@ -111,7 +128,7 @@ impl Broker {
                 first: 0,
                 flags: 0,
             };
-            self.recover_into(position, queue, landing);
+            self.recover_into(queue, landing)?;
         }
         if message.retained {
             let address = message.run.envelope.address;
@@ -127,8 +144,9 @@ impl Broker {
         Some(())
     }
 
-    /// Puts messages into a queue unless it contains them already.
-    pub(crate) fn recover_into(&mut self, position: u64, id: QueueId, landing: Landing) -> bool {
+    /// Puts messages into a queue unless it contains them already; says whether it did. `None` if
+    /// no queue can have such messages.
+    pub(crate) fn recover_into(&mut self, id: QueueId, landing: Landing) -> Option<bool> {
         let Landing {
             sequence,
             count,
@@ -136,18 +154,23 @@ impl Broker {
             first,
             flags,
         } = landing;
-        let Some(queue) = self.queues.get_mut(&id) else {
-            return false;
-        };
-        if (position != 0 && position <= queue.applied) || sequence < queue.next {
-            return false;
+        let end = sequence.checked_add(u64::from(count))?;
+        let within = u32::from(u16::MAX);
+        if end > MAX_SEQUENCE || count > within || first > within - count {
+            return None;
         }
-        queue.applied = queue.applied.max(position);
-        queue.next = sequence + u64::from(count);
+        let Some(queue) = self.queues.get_mut(&id) else {
+            return Some(false);
+        };
+        if sequence < queue.next {
+            return Some(false);
+        }
+        queue.next = end;
+        let flags = flags | JOURNALLED;
         queue.index.push(sequence, count, run, first, flags);
         self.store.retain(run, count);
         self.counts.messages += u64::from(count);
-        true
+        Some(true)
     }
 
     /// Settles one message; says whether it was there.
@@ -163,18 +186,23 @@ impl Broker {
         self.store.release(run, 1, &mut Out::default());
     }
 
-    fn apply_settle(&mut self, position: u64, payload: &Bytes) -> Option<()> {
+    fn apply_settle(&mut self, payload: &Bytes) -> Option<()> {
         let (id, runs) = Settlements::read(payload)?;
-        for (first, n) in runs {
-            // What is not there is skipped by block, so a hostile length costs nothing.
-            let mut next = first;
-            while let Some(piece) = self.next_below(id, next, first.checked_add(n)?) {
-                self.recover_settled(id, piece);
-                next = piece + 1;
-            }
+        if let (Some(queue), Some(&(first, n))) = (self.queues.get_mut(&id), runs.last()) {
+            queue.next = queue.next.max(first + n); // Never given again (law L5).
         }
-        if let Some(queue) = self.queues.get_mut(&id) {
-            queue.applied = queue.applied.max(position);
+        for (first, n) in runs {
+            self.recover_settled_range(id, first, n)?;
+        }
+        Some(())
+    }
+
+    fn recover_settled_range(&mut self, id: QueueId, first: u64, n: u64) -> Option<()> {
+        // What is not there is skipped by block, so a hostile length costs nothing.
+        let (mut next, end) = (first, first.checked_add(n)?);
+        while let Some(sequence) = self.next_below(id, next, end) {
+            self.recover_settled(id, sequence);
+            next = sequence + 1;
         }
         Some(())
     }
@@ -190,26 +218,29 @@ impl Broker {
         if let Some((queue, sequence)) = moved.to {
             let landing = Landing {
                 sequence,
-                count: 1,
+                count: moved.count,
                 run,
                 first: moved.index,
                 flags: MOVED,
             };
-            if self.recover_into(position, queue, landing)
+            if self.recover_into(queue, landing)?
                 && let Some(queue) = self.queues.get_mut(&queue)
             {
-                queue.origins.insert(sequence, Arc::new(moved.origin));
+                let origin = Arc::new(moved.origin);
+                for sequence in sequence..sequence + u64::from(moved.count) {
+                    queue.origins.insert(sequence, Arc::clone(&origin));
+                }
                 queue.moved_after = position + 1;
             }
         }
         if let Some((queue, sequence)) = moved.from {
-            self.recover_settled(queue, sequence);
+            self.recover_settled_range(queue, sequence, moved.count.into())?;
         }
         self.store.discard(run, &mut Out::default());
         Some(())
     }
 
-    fn apply_ref(&mut self, position: u64, payload: &Bytes) -> Option<()> {
+    fn apply_ref(&mut self, payload: &Bytes) -> Option<()> {
         let piece = RefRecord::read(payload)?;
         let run = self.recovered_run(piece.name);
         let RefRecord {
@@ -226,23 +257,24 @@ impl Broker {
             first: index,
             flags,
         };
-        self.recover_into(position, queue, landing);
+        self.recover_into(queue, landing)?;
         self.store.discard(run, &mut Out::default());
         Some(())
     }
 
-    fn apply_count(&mut self, position: u64, payload: &Bytes) -> Option<()> {
-        let mut reader = Reader::new(payload);
-        let (id, sequence) = (QueueId(reader.u32()?), reader.u64()?);
-        let count = Count {
-            attempts: reader.u32()?,
-            failures: reader.u32()?,
-        };
-        if let Some(queue) = self.queues.get_mut(&id)
-            && queue.index.piece(sequence, 1).is_some()
-        {
-            queue.counts.insert(sequence, count);
-            queue.applied = queue.applied.max(position);
+    fn apply_count(&mut self, payload: &Bytes) -> Option<()> {
+        let record = CountRecord::read(payload)?;
+        let mut next = record.sequence;
+        let end = next.checked_add(u64::from(record.messages))?;
+        while let Some(sequence) = self.next_below(record.queue, next, end) {
+            if let Some(queue) = self.queues.get_mut(&record.queue) {
+                if record.count == Count::default() {
+                    queue.counts.remove(&sequence);
+                } else {
+                    queue.counts.insert(sequence, record.count);
+                }
+            }
+            next = sequence + 1;
         }
         Some(())
     }
@@ -279,6 +311,9 @@ impl Broker {
         let put = SessionRecord::read(payload)?;
         let known = self.session_names.get(&put.name).copied();
         let session = known.unwrap_or_else(|| self.recover_session(&put));
+        if put.tag_mark == 0 || put.tag_mark > MAX_SEQUENCE {
+            return None;
+        }
         let state = self.sessions.at_mut(session.0)?;
         state.expiry_ms = put.expiry_ms;
         state.expires_at_ms = put.expires_at_ms;
@@ -307,8 +342,10 @@ impl Broker {
             durable: true,
             hold: false,
             replays: VecDeque::new(),
-            bound_after: 0,
             detachment: 0,
+            deadline: None,
+            resend_listed: false,
+            replay_listed: false,
             tag_mark: put.tag_mark,
         })
     }
@@ -349,7 +386,12 @@ impl Broker {
                 None
             }
             BindTarget::Queue { address, queue } => {
-                let queue = self.named_queue(address, queue, None).ok();
+                let state = self.addresses.get(address);
+                let plain = state.and_then(|state| state.anycast.first().copied());
+                let queue = match plain {
+                    Some(first) if queue.as_str() == address.as_str() => Some(first),
+                    _ => self.named_queue(address, queue, None).ok(),
+                };
                 let lane = self.sessions.at(session.0).map(|session| session.lane);
                 queue
                     .zip(lane)
@@ -423,7 +465,9 @@ impl Broker {
     }
 
     fn apply_next(&mut self, payload: &Bytes) -> Option<()> {
-        self.next_queue = self.next_queue.max(Reader::new(payload).u32()?);
+        let mut reader = Reader::new(payload);
+        self.next_queue = self.next_queue.max(reader.u32()?);
+        self.applied = self.applied.max(reader.u64()?);
         Some(())
     }
 
@@ -459,6 +503,7 @@ impl Broker {
             _ => payload.clone(),
         };
         let run = self.recovering.get(&name).copied();
+        let run = run.filter(|run| self.store.stored(*run).is_some_and(|s| s.name == name));
         let (Some(run), Some(message)) = (run, decode_message(&payload)) else {
             return Err(malformed);
         };
@@ -466,8 +511,8 @@ impl Broker {
         let count = u64::from(message.run.count().max(1));
         let bytes = u64::from(record::live_bytes(&message.run));
         // As if all references had been charged evenly: at most the whole, and never nothing.
-        let share = (bytes * u64::from(refs)).div_ceil(count).min(bytes);
-        let live = u32::try_from(share).unwrap_or(u32::MAX);
+        let share = (u128::from(bytes) * u128::from(refs)).div_ceil(u128::from(count));
+        let live = u32::try_from(share.min(bytes.into())).unwrap_or(u32::MAX);
         let messages = message.run.detached();
         self.store.load(run, Arc::new(messages), live);
         Ok(live)
@@ -477,7 +522,7 @@ impl Broker {
     /// disconnected now (law L14).
     pub fn recovered(&mut self, now: Now) {
         self.now = now;
-        self.recovering.clear();
+        self.recovering = Map::with_hasher(self.seed);
         let sessions: Vec<u32> = self.sessions.iter().map(|(place, _)| place).collect();
         for place in sessions {
             self.recover_expiry(SessionRef(place));
@@ -505,13 +550,11 @@ impl Broker {
         let left = state.expires_at_ms.saturating_sub(now.wall_ms).min(expiry);
         let detachment = state.detachment;
         let due = now.mono_ms.saturating_add(left);
-        self.deadlines.set(
-            due,
-            Deadline::Session {
-                session,
-                detachment,
-            },
-        );
+        let deadline = Deadline::Session {
+            session,
+            detachment,
+        };
+        state.deadline = Some(self.deadlines.set(due, deadline));
     }
 
     fn recover_deadlines(&mut self, id: QueueId) {

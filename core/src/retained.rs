@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::Arc;
 
 use crate::address::{Address, Filter};
 use crate::broker::{Broker, Pass};
 use crate::effect::Delivery;
 use crate::ids::{ConsumerKey, QueueId};
 use crate::message::Run;
-use crate::queue::RETAINED;
+use crate::queue::{JOURNALLED, RETAINED};
 use crate::record::{self, RefRecord};
 use crate::session::SessionRef;
 use crate::store::RunRef;
@@ -40,8 +41,10 @@ pub(crate) struct Replay {
 enum Next {
     /// Nothing is left.
     Done,
-    /// Looked at some that do not match; go on.
-    Skipped,
+    /// Looked at some that do not match, up to this one; go on behind it.
+    Skipped(Address),
+    /// No units are left.
+    Later,
     Value(Address, RetainedValue),
 }
 
@@ -90,6 +93,9 @@ impl Broker {
     /// Sends a session the retained values its new subscriptions ask for, as far as its room and
     /// the units reach. Each value is read when the cursor gets to it.
     pub(crate) fn replay_retained(&mut self, session: SessionRef, pass: &mut Pass<'_>) {
+        if let Some(state) = self.sessions.at_mut(session.0) {
+            state.replay_listed = false;
+        }
         while pass.units > 0 {
             let Some(state) = self.sessions.at(session.0) else {
                 return;
@@ -102,7 +108,12 @@ impl Broker {
             }
             match self.next_retained(&replay, pass) {
                 Next::Done => self.replay_done(session, pass),
-                Next::Skipped => {}
+                Next::Skipped(address) => {
+                    if let Some(replay) = self.replay_mut(session) {
+                        replay.after = Some(address);
+                    }
+                }
+                Next::Later => break,
                 Next::Value(address, value) => {
                     self.send_retained(session, replay.qos, value, pass);
                     if let Some(replay) = self.replay_mut(session) {
@@ -111,7 +122,7 @@ impl Broker {
                 }
             }
         }
-        self.work.push_back(crate::broker::Work::Replay(session));
+        self.continue_session(session);
     }
 
     fn replay_mut(&mut self, session: SessionRef) -> Option<&mut Replay> {
@@ -133,21 +144,27 @@ impl Broker {
     }
 
     fn next_retained(&mut self, replay: &Replay, pass: &mut Pass<'_>) -> Next {
-        let from = replay
-            .after
-            .as_ref()
-            .map_or(Bound::Unbounded, Bound::Excluded);
-        for (address, value) in self
+        let prefix = literal_prefix(&replay.filter);
+        let from = match &replay.after {
+            Some(after) => Bound::Excluded(after.as_str()),
+            None => Bound::Included(prefix),
+        };
+        let mut seen = None;
+        let values = self
             .retained
             .values
-            .range::<Address, _>((from, Bound::Unbounded))
-        {
+            .range::<str, _>((from, Bound::Unbounded));
+        for (address, value) in values {
+            if !address.as_str().starts_with(prefix) {
+                break;
+            }
             if pass.spend(1) == 0 {
-                return Next::Skipped;
+                return seen.map_or(Next::Later, Next::Skipped);
             }
             if matches_filter(&replay.filter, address) {
                 return Next::Value(address.clone(), *value);
             }
+            seen = Some(address.clone());
         }
         Next::Done
     }
@@ -179,7 +196,8 @@ impl Broker {
         } else {
             state.queue
         };
-        let (connection, bound) = (state.connection, state.bound_after);
+        let (connection, lane) = (state.connection, state.lane);
+        let bound = self.lanes.at(lane.0).map_or(0, |lane| lane.opened_after);
         let Some(id) = target else {
             let Some(connection) = connection else { return };
             let after = if run.envelope.at_most_once {
@@ -213,18 +231,24 @@ impl Broker {
         durable_name: Option<u64>,
         pass: &mut Pass<'_>,
     ) {
-        let Some(queue) = self.queues.get_mut(&id) else {
+        let run = self.store.run(value.run).map(Arc::clone);
+        let (Some(queue), Some(run)) = (self.queues.get_mut(&id), run) else {
             return;
         };
         let sequence = queue.next;
         queue.next += 1;
-        queue
-            .index
-            .push(sequence, 1, value.run, value.index, RETAINED);
+        let durable_name = durable_name.filter(|&name| name != 0);
+        let flags = match durable_name {
+            Some(_) => RETAINED | JOURNALLED,
+            None => RETAINED,
+        };
+        queue.index.push(sequence, 1, value.run, value.index, flags);
         self.counts.messages += 1;
         self.store.retain(value.run, 1);
-        if let Some(name) = durable_name.filter(|&name| name != 0) {
-            let (index, flags) = (value.index, RETAINED);
+        self.watch_expiry(id, sequence, 1, &run);
+        self.limit_bytes(id, &run, 1, pass);
+        if let Some(name) = durable_name {
+            let index = value.index;
             let piece = RefRecord {
                 name,
                 index,
@@ -245,5 +269,15 @@ impl Broker {
         if let Some(replay) = state.replays.pop_front() {
             self.write_binding(session, &replay.filter, pass);
         }
+    }
+}
+
+/// What every address that a filter matches begins with.
+fn literal_prefix(filter: &Filter) -> &str {
+    let text = filter.as_str();
+    match text.find(['*', '#']) {
+        // `a.#` matches `a` too, so the dot is no part of it.
+        Some(at) => text.get(..at.saturating_sub(1)).unwrap_or(""),
+        None => text,
     }
 }

@@ -33,12 +33,17 @@ pub(crate) struct AddressState {
 }
 
 impl AddressState {
-    fn has_anycast(&self) -> bool {
+    pub(crate) fn has_anycast(&self) -> bool {
         self.declared_anycast || !self.anycast.is_empty()
     }
 
     fn has_multicast(&self) -> bool {
         self.multicast || self.exact > 0
+    }
+
+    /// Offers something.
+    pub(crate) fn has_any(&self) -> bool {
+        self.has_anycast() || self.has_multicast()
     }
 
     fn is_unused(&self) -> bool {
@@ -57,6 +62,11 @@ pub(crate) struct Route {
     at_most_once: Arc<[Target]>,
     /// Connections that get all others without a queue.
     direct: Arc<[Target]>,
+}
+
+/// Whether an address is one of a connection's temporary ones, as front-ends name them.
+pub(crate) fn is_temporary(address: &Address) -> bool {
+    address.as_str().starts_with("$temp")
 }
 
 /// Remembered routes.
@@ -133,6 +143,18 @@ impl Broker {
         let anycast = state.is_some_and(AddressState::has_anycast);
         let multicast = state.is_some_and(AddressState::has_multicast);
         let has_queue = state.is_some_and(|state| !state.anycast.is_empty());
+        if state.is_none() && mode != SendMode::Publish && is_temporary(address) {
+            return Err(Refusal::NoDestination); // Its owner is gone.
+        }
+        if anycast && !has_queue && mode != SendMode::Multicast {
+            // Declared, but nobody has used it yet.
+            let made = self.auto_create(address, pass);
+            return match mode {
+                SendMode::Publish => Ok((made.is_ok(), true)),
+                SendMode::Untyped if multicast => Ok((made.is_ok(), true)),
+                _ => made.map(|_| (true, false)),
+            };
+        }
         match mode {
             SendMode::Publish => Ok((has_queue, true)),
             SendMode::Multicast if anycast && !multicast => Err(Refusal::WrongRoutingType),
@@ -230,7 +252,7 @@ impl Broker {
         let here = self
             .queues
             .get(&id)
-            .is_some_and(|queue| queue.address == *address);
+            .is_some_and(|queue| queue.address == *address && queue.is_addressable());
         if here {
             Ok(id)
         } else {
@@ -297,10 +319,7 @@ impl Broker {
                     .lanes
                     .at(session.lane.0)
                     .map_or(0, |lane| lane.opened_after);
-                Target {
-                    connection,
-                    after: after.max(session.bound_after),
-                }
+                Target { connection, after }
             });
             match session.queue {
                 Some(queue) if one.queued => queues.push(queue),

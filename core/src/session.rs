@@ -10,12 +10,12 @@ use crate::address::{Filter, QueueName};
 use crate::broker::{Broker, Pass, Work};
 use crate::command::{Attach, BindTarget, RoutingType, SettleMode};
 use crate::consumer::{ConsumerRef, Inflight, Lane, LaneRef, split};
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, DeadlineKey};
 use crate::dialect::Dialect;
 use crate::effect::{Answer, Effect, EndReason};
 use crate::error::{Limit, Refusal};
 use crate::ids::{ConnectionId, ConsumerKey, QueueId};
-use crate::queue::{Kind, Piece};
+use crate::queue::Kind;
 use crate::record::{self, SessionRecord, Writer};
 use crate::retained::Replay;
 
@@ -49,10 +49,14 @@ pub(crate) struct Session {
     pub(crate) hold: bool,
     /// New subscriptions that are getting retained values.
     pub(crate) replays: VecDeque<Replay>,
-    /// Nothing of a subscription precedes its answer: the newest one's position.
-    pub(crate) bound_after: u64,
     /// Rises with each detachment, so that a stale deadline is noticed.
     pub(crate) detachment: u64,
+    /// When that is.
+    pub(crate) deadline: Option<DeadlineKey>,
+    /// Listed for sending again what is unsettled.
+    pub(crate) resend_listed: bool,
+    /// Listed for sending retained values.
+    pub(crate) replay_listed: bool,
     /// Tags below may have been used (law L13).
     pub(crate) tag_mark: u64,
 }
@@ -81,6 +85,7 @@ impl Broker {
         } else if self.session_names.len() >= self.limits.max_sessions {
             return pass.refuse(id, token, Refusal::LimitReached(Limit::Sessions));
         }
+        self.leave_other(id, known, pass);
         let known = known.filter(|known| self.sessions.at(known.0).is_some());
         let session = known.unwrap_or_else(|| self.new_session(&attach));
         self.join(session, id, &attach, pass);
@@ -100,6 +105,17 @@ impl Broker {
         }
     }
 
+    /// A connection has one session: one that it had before is detached.
+    fn leave_other(&mut self, id: ConnectionId, keep: Option<SessionRef>, pass: &mut Pass<'_>) {
+        let held = self
+            .connection(id)
+            .and_then(|connection| connection.session);
+        let held = held.filter(|held| Some(*held) != keep && self.sessions.at(held.0).is_some());
+        if let Some(other) = held {
+            self.detach(other, true, pass);
+        }
+    }
+
     /// Ends another connection's hold on a session.
     fn take_over(&mut self, session: SessionRef, by: ConnectionId, pass: &mut Pass<'_>) {
         let old = self.sessions.at(session.0).and_then(|s| s.connection);
@@ -113,9 +129,8 @@ impl Broker {
         });
         if let Some(connection) = self.connection_mut(old) {
             connection.session = None;
-            connection
-                .lanes
-                .retain(|(key, _)| *key != ConsumerKey::SESSION);
+            connection.ended = true;
+            connection.remove_lane(ConsumerKey::SESSION);
         }
         self.detach(session, false, pass);
     }
@@ -137,9 +152,11 @@ impl Broker {
             durable: attach.durable,
             hold: attach.hold,
             replays: VecDeque::new(),
-            bound_after: 0,
             detachment: 0,
-            tag_mark: 1,
+            deadline: None,
+            resend_listed: false,
+            replay_listed: false,
+            tag_mark: 1 + TAGS_AHEAD,
         };
         self.insert_session(session)
     }
@@ -169,15 +186,20 @@ impl Broker {
         state.expiry_ms = attach.expiry_ms;
         state.expires_at_ms = 0;
         state.hold = attach.hold;
+        let deadline = state.deadline.take();
         let lane = state.lane;
         let bound = !state.subscriptions.is_empty();
+        if let Some(deadline) = deadline {
+            self.deadlines.cancel(deadline);
+        }
         if let Some(lane) = self.lanes.at_mut(lane.0) {
             lane.owner = Some(id);
             lane.window = attach.window;
+            lane.opened_after = 0;
         }
         if let Some(connection) = self.connection_mut(id) {
             connection.session = Some(session);
-            connection.lanes.push((ConsumerKey::SESSION, lane));
+            connection.put_lane(ConsumerKey::SESSION, lane);
         }
         if bound {
             self.routes.change();
@@ -185,10 +207,11 @@ impl Broker {
         self.write_session(session, pass);
     }
 
-    fn open_lane(&mut self, session: SessionRef, position: u64) {
+    /// Nothing leaves the session's lane before this position.
+    pub(crate) fn open_lane(&mut self, session: SessionRef, position: u64) {
         let lane = self.sessions.at(session.0).map(|session| session.lane);
         if let Some(lane) = lane.and_then(|lane| self.lanes.at_mut(lane.0)) {
-            lane.opened_after = position;
+            lane.opened_after = lane.opened_after.max(position);
         }
     }
 
@@ -201,8 +224,8 @@ impl Broker {
         else {
             return;
         };
-        pass.log
-            .append(record::PUT_SESSION, record.encode().bytes(), None, 0);
+        let head = record.encode();
+        self.routes.position = pass.log.append(record::PUT_SESSION, head.bytes(), None, 0) + 1;
     }
 
     /// The record of a durable session.
@@ -229,9 +252,12 @@ impl Broker {
         let Some(state) = self.sessions.at_mut(session.0) else {
             return;
         };
-        if state.durable && next >= state.tag_mark {
+        if state.durable && next > state.tag_mark {
             state.tag_mark = next + TAGS_AHEAD;
             self.write_session(session, pass);
+            // The tags must not leave before the mark is above them.
+            let position = pass.log.tail();
+            self.open_lane(session, position);
         }
     }
 
@@ -291,24 +317,22 @@ impl Broker {
         if bound {
             self.routes.change();
         }
+        if !hold || expiry == Some(0) {
+            self.return_named(session, polite, pass);
+        }
         if expiry == Some(0) {
             return self.remove_session(session, pass);
-        }
-        if !hold {
-            self.return_named(session, polite, pass);
         }
         if let Some(expiry) = expiry
             && let Some(state) = self.sessions.at_mut(session.0)
         {
             state.expires_at_ms = self.now.wall_ms.saturating_add(expiry);
             let due = self.now.mono_ms.saturating_add(expiry);
-            self.deadlines.set(
-                due,
-                Deadline::Session {
-                    session,
-                    detachment,
-                },
-            );
+            let deadline = Deadline::Session {
+                session,
+                detachment,
+            };
+            state.deadline = Some(self.deadlines.set(due, deadline));
         }
         self.write_session(session, pass);
     }
@@ -372,11 +396,20 @@ impl Broker {
             return;
         };
         self.session_names.remove(&state.name);
+        if let Some(deadline) = state.deadline {
+            self.deadlines.cancel(deadline);
+        }
+        if let Some(connection) = state.connection.and_then(|id| self.connection_mut(id)) {
+            connection.session = None;
+            connection.remove_lane(ConsumerKey::SESSION);
+        }
         if state.durable {
             let mut head = Writer::default();
             head.text(&state.name);
-            pass.log
+            let position = pass
+                .log
                 .append(record::DELETE_SESSION, head.bytes(), None, 0);
+            self.routes.position = position + 1;
         }
     }
 
@@ -387,18 +420,24 @@ impl Broker {
         if let Some(lane) = self.lanes.at_mut(lane.0) {
             lane.resend = lane.inflight.front().map(|piece| piece.tag);
         }
-        self.work.push_back(Work::Resend(session));
+        if let Some(state) = self.sessions.at_mut(session.0)
+            && !std::mem::replace(&mut state.resend_listed, true)
+        {
+            self.work.push_back(Work::Resend(session));
+        }
     }
 
     /// Sends a resumed session what it had not settled, in order and with its old tags, as far as
     /// the room reaches; then its queues go on.
     pub(crate) fn resend(&mut self, session: SessionRef, pass: &mut Pass<'_>) {
-        let Some(lane_ref) = self.sessions.at(session.0).map(|session| session.lane) else {
+        let Some(state) = self.sessions.at_mut(session.0) else {
             return;
         };
+        state.resend_listed = false;
+        let lane_ref = state.lane;
         loop {
             if pass.units == 0 {
-                return self.work.push_back(Work::Resend(session));
+                return self.continue_session(session);
             }
             let Some(lane) = self.lanes.at(lane_ref.0) else {
                 return;
@@ -422,6 +461,7 @@ impl Broker {
             }
         }
         self.resume_queues(lane_ref);
+        self.continue_session(session);
     }
 
     fn resend_piece(
@@ -446,31 +486,21 @@ impl Broker {
             .count
             .min(u32::try_from(same).unwrap_or(u32::MAX))
             .min(pass.units);
-        let size = self
-            .store
-            .run(piece.run)
-            .map_or(1, |run| run.size(piece.first, 1))
-            + 32;
-        let fits = self
-            .connection(connection)
-            .map_or(0, |c| c.fits(size, count));
+        let connected = self.connection(connection);
+        let fits = match (connected, self.store.run(piece.run)) {
+            (Some(connection), Some(run)) => connection.fits(run, piece.first, count),
+            _ => 0,
+        };
         if fits == 0 {
             return false;
         }
         pass.spend(fits);
         let (piece, _) = split(piece, fits);
-        let part = Piece {
-            sequence: piece.sequence,
-            count: piece.count,
-            run: piece.run,
-            first: piece.first,
-            flags: piece.flags,
-        };
         let attempts = self
             .queues
             .get(&piece.queue)
             .map_or(0, |q| q.attempts(piece.sequence));
-        let delivery = self.delivery(key, piece.tag, part, piece.queue, attempts);
+        let delivery = self.delivery(key, piece.tag, piece.part(), piece.queue, attempts);
         if let Some((mut delivery, after)) = delivery {
             delivery.duplicate = known > 0;
             self.send(connection, after.max(opened), delivery, pass);
@@ -485,14 +515,14 @@ impl Broker {
         let Some(state) = self.lanes.at(lane.0) else {
             return;
         };
-        let queues: Vec<QueueId> = state
-            .consumers
-            .iter()
-            .filter_map(|consumer| Some(self.consumers.at(consumer.0)?.queue))
-            .collect();
-        for queue in queues {
-            self.list(queue);
+        // Also those that waited for the room of an earlier connection.
+        for consumer in state.consumers.clone() {
+            self.unpark(consumer);
+            if let Some(queue) = self.consumers.at(consumer.0).map(|c| c.queue) {
+                self.list(queue);
+            }
         }
+        self.lane_moved(lane);
     }
 
     /// The subscription of a session to a filter.

@@ -28,6 +28,11 @@ impl<T> Slots<T> {
         u32::try_from(self.places.len() - 1).unwrap_or(u32::MAX)
     }
 
+    /// Number of places in use.
+    pub(crate) fn len(&self) -> usize {
+        self.places.len() - self.free.len()
+    }
+
     pub(crate) fn remove(&mut self, place: u32) -> Option<T> {
         let value = self.places.get_mut(place as usize)?.take()?;
         self.free.push(place);

@@ -22,7 +22,7 @@ pub(crate) struct Stored {
     /// Position of its record, 0 if it is not journalled.
     pub(crate) name: u64,
     /// Live references.
-    refs: u32,
+    refs: u64,
     /// Bytes not yet reported dead.
     live: u32,
 }
@@ -47,18 +47,18 @@ impl Store {
     /// Adds `n` references.
     pub(crate) fn retain(&mut self, run: RunRef, n: u32) {
         if let Some(stored) = self.slot(run) {
-            stored.refs += n;
+            stored.refs += u64::from(n);
         }
     }
 
     /// Ends `n` references; reports the bytes that died with them and lets go of the run with the last.
     pub(crate) fn release(&mut self, run: RunRef, n: u32, out: &mut Out) {
         let Some(stored) = self.slot(run) else { return };
-        let n = n.min(stored.refs);
+        let n = u64::from(n).min(stored.refs);
         let died = if n == stored.refs {
             stored.live
         } else {
-            let share = u64::from(stored.live) * u64::from(n) / u64::from(stored.refs.max(1));
+            let share = u128::from(stored.live) * u128::from(n) / u128::from(stored.refs.max(1));
             u32::try_from(share).unwrap_or(u32::MAX)
         };
         stored.refs -= n;
@@ -101,6 +101,11 @@ impl Store {
         }
     }
 
+    /// Number of entries.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
     /// All entries.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (RunRef, &Stored)> {
         self.slots
@@ -115,7 +120,7 @@ impl Store {
 
 impl Stored {
     /// Live references.
-    pub(crate) fn refs(&self) -> u32 {
+    pub(crate) fn refs(&self) -> u64 {
         self.refs
     }
 

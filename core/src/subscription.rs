@@ -9,6 +9,7 @@ use crate::effect::Answer;
 use crate::error::{Limit, Refusal};
 use crate::ids::{ConnectionId, ConsumerKey, QueueId, Tag, Token};
 use crate::queue::Kind;
+use crate::router::is_temporary;
 use crate::session::SessionRef;
 
 impl Broker {
@@ -24,7 +25,7 @@ impl Broker {
         let Some(connection) = self.connection(id) else {
             return;
         };
-        if connection.lanes.len() >= self.limits.max_subscriptions {
+        if connection.lanes() >= self.limits.max_subscriptions {
             let why = Refusal::LimitReached(Limit::Subscriptions);
             return pass.refuse(id, token, why);
         }
@@ -42,7 +43,7 @@ impl Broker {
         let lane = LaneRef(self.lanes.insert(Box::new(lane)));
         self.add_consumer(lane, queue, settle);
         if let Some(connection) = self.connection_mut(id) {
-            connection.lanes.push((key, lane));
+            connection.put_lane(key, lane);
         }
         pass.answer(id, token, position, Answer::Consuming);
         self.list(queue);
@@ -71,8 +72,8 @@ impl Broker {
     /// An untyped consumer takes the anycast queue if there is one or nothing exists.
     fn takes_anycast(&self, address: &Address) -> bool {
         match self.addresses.get(address) {
-            Some(state) => !state.anycast.is_empty(),
-            None => {
+            Some(state) if state.has_any() => state.has_anycast(),
+            _ => {
                 let settings = self.settings.resolve(address.as_str());
                 settings.default_routing == RoutingType::Anycast
             }
@@ -104,7 +105,7 @@ impl Broker {
                     None => Refusal::NoDestination,
                 });
             }
-            if address.as_str().starts_with("$temp") && state.is_none() {
+            if is_temporary(&address) && state.is_none() {
                 return Err(Refusal::NoDestination);
             }
         }
@@ -139,12 +140,14 @@ impl Broker {
             lane,
             queue,
             settle,
+            parked: false,
         }));
         if let Some(lane) = self.lanes.at_mut(lane.0) {
             lane.consumers.push(consumer);
         }
         if let Some(queue) = self.queues.get_mut(&queue) {
             queue.consumers.push(consumer);
+            queue.ready.push_back(consumer);
         }
         consumer
     }
@@ -156,11 +159,13 @@ impl Broker {
         };
         if let Some(lane) = self.lanes.at_mut(gone.lane.0) {
             lane.consumers.retain(|other| *other != consumer);
+            lane.parked.retain(|other| *other != consumer);
         }
         let Some(queue) = self.queues.get_mut(&gone.queue) else {
             return;
         };
         queue.consumers.retain(|other| *other != consumer);
+        queue.ready.retain(|other| *other != consumer);
         if queue.kind == Kind::Subscription {
             self.end_subscription(gone.queue, pass);
         } else {
@@ -188,12 +193,12 @@ impl Broker {
         let lane = self
             .connection(id)
             .and_then(|connection| connection.lane(key));
-        let Some(lane) = lane else {
+        let Some(lane) = lane.filter(|lane| self.lane_session(*lane).is_none()) else {
             return pass.refuse(id, token, Refusal::Unknown);
         };
         self.written(id, key, written, pass);
         if let Some(connection) = self.connection_mut(id) {
-            connection.lanes.retain(|(other, _)| *other != key);
+            connection.remove_lane(key);
         }
         self.end_lane(lane, true, pass);
         let position = pass.position();

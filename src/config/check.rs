@@ -139,7 +139,6 @@ fn check_protocols(config: &Config) -> Result<(), Violation> {
                 mqtt.max_inflight.unwrap_or(1).into(),
                 1..=65_535,
             ),
-            ("receive_maximum", mqtt.receive_maximum.into(), 1..=65_535),
             (
                 "max_keep_alive_s",
                 mqtt.max_keep_alive_s.unwrap_or(1).into(),

@@ -42,7 +42,7 @@ pub use mqtt::Mqtt;
 pub use rest::Rest;
 pub use security::Security;
 pub use size::ByteSize;
-pub use stomp::{BodyType, Stomp, Wildcards};
+pub use stomp::{Stomp, Wildcards};
 pub use storage::{Storage, SyncMode};
 
 use listeners::ListenerSection;

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-/// Options of MQTT 3.1.1 and 5.0.
+/// Options of MQTT.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Mqtt {
@@ -10,11 +10,6 @@ pub struct Mqtt {
     /// Maximum is kept if it is lower. 1 to 65,535; default: the client's, and for 3.1.1 as many as
     /// there are packet ids (design 6).
     pub max_inflight: Option<u16>,
-    /// QoS 1 and 2 messages a 5.0 client may have unacknowledged towards the server (Receive
-    /// Maximum of CONNACK, 3.2.2.3.3). 1 to 65,535; default 65,535.
-    pub receive_maximum: u16,
-    /// Topic aliases a 5.0 client may define (3.2.2.3.8). 0 to 65,535; default 64.
-    pub topic_alias_maximum: u16,
     /// Whether values are retained (3.2.2.3.5); if not, a publish with RETAIN is refused. Default
     /// true.
     pub retain_available: bool,
@@ -30,8 +25,6 @@ impl Default for Mqtt {
     fn default() -> Self {
         Self {
             max_inflight: None,
-            receive_maximum: u16::MAX,
-            topic_alias_maximum: 64,
             retain_available: true,
             max_session_expiry_s: None,
             max_keep_alive_s: None,

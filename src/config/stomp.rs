@@ -11,34 +11,13 @@ pub struct Stomp {
     /// Each 0 to 3,600,000; default `[10000, 10000]`.
     #[serde(deserialize_with = "pair")]
     pub heart_beat_ms: [u32; 2],
-    /// Whether a CONNECT that names an unknown virtual host is refused (1.2, "CONNECT"). Default
-    /// false.
-    pub strict_host: bool,
-    /// How a body without `content-type` is classed. Default `auto`.
-    pub body_type: BodyType,
     /// Dialect of wildcards in destinations. Default `amq`.
     pub wildcards: Wildcards,
     /// Messages a subscription may have unacknowledged, unless it says so itself. 1 to 1,000,000;
     /// default 1,000.
     pub prefetch: u32,
-    /// Whether `content-length` is left out of a text MESSAGE, for clients that take its presence
-    /// as a sign of bytes. Default false.
-    pub omit_length_for_text: bool,
     /// Whether CONNECTED names the server and its version. Default true.
     pub server_header: bool,
-}
-
-/// The class of a body that has no `content-type`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum BodyType {
-    /// Text if it is UTF-8 without NUL, else bytes.
-    Auto,
-    /// As ActiveMQ does: bytes if the frame has a `content-length`, else text.
-    #[serde(rename = "activemq")]
-    ActiveMq,
-    /// Always bytes.
-    Bytes,
 }
 
 /// How wildcards are written in a destination.
@@ -55,11 +34,8 @@ impl Default for Stomp {
     fn default() -> Self {
         Self {
             heart_beat_ms: [10_000, 10_000],
-            strict_host: false,
-            body_type: BodyType::Auto,
             wildcards: Wildcards::Amq,
             prefetch: 1_000,
-            omit_length_for_text: false,
             server_header: true,
         }
     }

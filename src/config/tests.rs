@@ -190,7 +190,7 @@ fn plain_word_of_an_argument_is_taken_as_text() {
         "listeners.mqtt.bind=[::1]:1884",
         "listeners.http.bind=127.0.0.1:0",
         "logging.level=\"warn\"",
-        "stomp.strict_host=true",
+        "stomp.server_header=false",
     ]);
     // The brackets are TOML's, so an IPv6 address needs its quotes.
     assert_eq!(
@@ -202,7 +202,7 @@ fn plain_word_of_an_argument_is_taken_as_text() {
         "limits.memory=512MiB",
         "listeners.mqtt.bind=\"[::1]:1884\"",
         "logging.level=\"warn\"",
-        "stomp.strict_host=true",
+        "stomp.server_header=false",
     ])
     .unwrap();
     assert_eq!(config.storage.data_dir, PathBuf::from("/var/lib/ternmq"));
@@ -212,7 +212,7 @@ fn plain_word_of_an_argument_is_taken_as_text() {
         "[::1]:1884".parse::<SocketAddr>().unwrap()
     );
     assert_eq!(config.logging.level, Level::Warn);
-    assert!(config.stomp.strict_host);
+    assert!(!config.stomp.server_header);
 }
 
 #[test]

@@ -134,7 +134,7 @@ impl<T: Transport> Connection<T> {
             let wait = self.environment.options.connect_timeout_ms;
             self.deadlines.connect = now.mono_ms.saturating_add(wait);
             self.phase = Phase::Open;
-            if let Err(finish) = self.handle_first(now, worker) {
+            if let Err(finish) = self.handle_rest(now, worker) {
                 self.finish(finish, now, worker);
             }
         }
@@ -211,6 +211,7 @@ impl<T: Transport> Connection<T> {
         } else {
             self.link.take_answers(released);
         }
+        let waited = is_waiting(&*self.frontend);
         let mut turn = turn(now, &self.link, &mut worker.commands, &mut worker.output);
         while let Some((token, answer)) = released.answers.pop_front() {
             if token == STOP_TOKEN {
@@ -225,6 +226,7 @@ impl<T: Transport> Connection<T> {
             self.deadlines.parked = None;
             self.frontend.resume(&mut turn)?;
         }
+        let waits_no_more = waited && !is_waiting(&*self.frontend);
         if let Some(EndReason::TakenOver) = released.end.take() {
             return Err(Finish::Server(End::TakenOver));
         }
@@ -236,6 +238,9 @@ impl<T: Transport> Connection<T> {
         if std::mem::take(&mut released.timeout) {
             self.deadlines.armed = None;
             self.handle_timeout(now, worker)?;
+        }
+        if waits_no_more && !self.stopping {
+            self.handle_rest(now, worker)?;
         }
         Ok(took_all)
     }
@@ -308,8 +313,10 @@ impl<T: Transport> Connection<T> {
         Ok(true)
     }
 
-    /// Handles the bytes that came with the connection.
-    fn handle_first(&mut self, now: Now, worker: &mut Worker) -> Result<(), Finish> {
+    /// Handles bytes that were read earlier: those that came with the connection, and those that a
+    /// front-end left while it waited, for memory or for the answer to CONNECT. The client may have
+    /// nothing more to say until they are answered.
+    fn handle_rest(&mut self, now: Now, worker: &mut Worker) -> Result<(), Finish> {
         if !self.rest.is_empty() {
             let mut turn = turn(now, &self.link, &mut worker.commands, &mut worker.output);
             let taken = self.frontend.handle_input(&self.rest, &mut turn)?;
@@ -370,6 +377,11 @@ impl<T: Transport> Future for Connection<T> {
         worker.give_back();
         polled
     }
+}
+
+/// Whether input is kept for later: behind a publish without memory (law L20), or behind CONNECT.
+fn is_waiting(frontend: &dyn Frontend) -> bool {
+    frontend.parked() || !frontend.is_connected()
 }
 
 fn turn<'a>(

@@ -22,8 +22,19 @@ impl Link {
     /// other answers that come meanwhile are kept for [`Link::take`]. Dropping the future leaves
     /// the command decided; dropping the link with it is a lost connection with nothing written.
     pub async fn ask(&self, make: impl FnOnce(Token) -> Command) -> Answer {
+        self.ask_with(make, None).await
+    }
+
+    /// As [`Link::ask`], with commands without tokens behind the question in the same batch.
+    pub async fn ask_with(
+        &self,
+        make: impl FnOnce(Token) -> Command,
+        more: impl IntoIterator<Item = Command>,
+    ) -> Answer {
         let token = Token(self.tokens.fetch_add(1, Ordering::Relaxed));
-        self.submit(&mut vec![make(token)]);
+        let mut commands = vec![make(token)];
+        commands.extend(more);
+        self.submit(&mut commands);
         poll_fn(|context| {
             self.set_waker(context.waker());
             let mut released = Released::default();

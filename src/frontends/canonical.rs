@@ -3,7 +3,7 @@
 //!
 //! A message keeps the bytes in which it came ([`Format`]); whoever delivers it over another
 //! protocol reads it through [`view`]. Each front-end has one [`Reader`] per format it writes, and
-//! [`reader`] is the one list of them. Formats are journalled: a number never changes meaning, and
+//! `reader` is the one list of them. Formats are journalled: a number never changes meaning, and
 //! a reader must take what any earlier version wrote. Not here: priority, durability, expiry and
 //! timestamp, which are in the [`Envelope`](ternmq_core::message::Envelope) of the run, and the
 //! delivery count, which is in the delivery.

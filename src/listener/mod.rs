@@ -186,25 +186,37 @@ impl Acceptor {
             Detected::Byte(protocol) if self.offers(protocol) => {
                 self.converse(stream, address, protocol, first, seat);
             }
-            Detected::Http1 | Detected::Http2 => {
-                let Some(router) = self.router() else {
-                    return self.turn_away(address, Foreign::Unknown);
-                };
-                let version = match detected {
-                    Detected::Http2 => Version::Two,
-                    _ => Version::One,
-                };
-                let seat = Arc::new(seat);
-                let peer = RequestPeer { address, seat };
-                let routes = Routes { router, peer };
-                // Boxed: it is larger by far than the task that found it.
-                tokio::spawn(Box::pin(http::serve(
-                    stream, first, version, routes, patience, stop,
-                )));
+            Detected::Http1 => self.serve(stream, address, seat, first, Version::One),
+            Detected::Http2 => self.serve(stream, address, seat, first, Version::Two),
+            // HTTP says itself what is wrong with a request.
+            Detected::Foreign(Foreign::Unknown) if self.is_http_alone() => {
+                self.serve(stream, address, seat, first, Version::One);
             }
             Detected::Byte(_) => self.turn_away(address, Foreign::Unknown),
             Detected::Foreign(foreign) => self.turn_away(address, foreign),
         }
+    }
+
+    /// Lets HTTP have the connection, if this listener offers it.
+    fn serve(
+        &self,
+        stream: TcpStream,
+        address: SocketAddr,
+        seat: Seat,
+        first: Vec<u8>,
+        version: Version,
+    ) {
+        let Some(router) = self.router() else {
+            return self.turn_away(address, Foreign::Unknown);
+        };
+        let seat = Arc::new(seat);
+        let peer = RequestPeer { address, seat };
+        let routes = Routes { router, peer };
+        let (patience, stop) = (self.patience(), self.hall.stop.clone());
+        // Boxed: it is larger by far than the task that found it.
+        tokio::spawn(Box::pin(http::serve(
+            stream, first, version, routes, patience, stop,
+        )));
     }
 
     /// Hands the connection to its front-end.
@@ -238,6 +250,13 @@ impl Acceptor {
 
     fn turn_away(&self, address: SocketAddr, foreign: Foreign) {
         tracing::warn!(listener = %self.name, %address, "closed: {}", foreign.advice());
+    }
+
+    /// Whether nothing but HTTP, with WebSocket or without, is spoken here.
+    fn is_http_alone(&self) -> bool {
+        self.router().is_some()
+            && !self.offers(ByteProtocol::Mqtt)
+            && !self.offers(ByteProtocol::Stomp)
     }
 
     fn offers(&self, protocol: ByteProtocol) -> bool {

@@ -35,6 +35,7 @@ pub(super) fn routers(
     registry: &Registry,
     environment: &Arc<Environment>,
     index: &Index,
+    rest: Router,
 ) -> (Router, Router) {
     let max = config.max_frame_bytes(Protocol::WebSocket);
     let upgrades = Arc::new(Upgrades {
@@ -59,7 +60,8 @@ pub(super) fn routers(
         .route("/", get(answer_root))
         .with_state(root)
         .merge(websocket::router(upgrades))
-        .merge(admin::router(admin));
+        .merge(admin::router(admin))
+        .merge(rest);
     (http, alone)
 }
 
@@ -108,6 +110,12 @@ fn text(listeners: &[(String, SocketAddr, Protocols)]) -> String {
 
 const PATHS: &str = "
 HTTP         /livez /readyz /metrics
+REST         POST   /v1/queues/{q}/messages   /v1/topics/{t}/messages
+             POST   /v1/queues/{q}/receive?max=&wait=&lease=&ack=
+             DELETE /v1/leases/{lease}         PATCH {\"lease\":\"60s\"}
+             POST   /v1/leases/{lease}/nack    /v1/leases:settle
+SSE          GET    /v1/queues/{q}/events      /v1/topics/{t}/events
+             POST   /v1/queues/{q}/events:ack
 WebSocket    / /ws /mqtt /stomp
              subprotocols mqtt mqttv3.1 v12.stomp v11.stomp v10.stomp stomp
 ";

@@ -117,9 +117,10 @@ impl Server {
             options: options::connection(config),
             counters: Counters::default(),
         });
+        let rest = options::rest(config, &environment.engine)?;
         let (stop, stopped) = watch::channel(false);
         let index = Index::default();
-        let (http, websocket) = http::routers(config, &registry, &environment, &index);
+        let (http, websocket) = http::routers(config, &registry, &environment, &index, rest);
         let hall = Arc::new(Hall {
             environment: Arc::clone(&environment),
             registry,

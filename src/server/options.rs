@@ -1,7 +1,9 @@
 //! From the configuration to the options of the parts.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use axum::Router;
 use ternmq_core::address::{Address, QueueName};
 use ternmq_core::broker::BrokerOptions;
 use ternmq_core::command::{Command, QueueSpec, RoutingType};
@@ -11,8 +13,9 @@ use ternmq_core::limits::Limits;
 use super::ServerError;
 use crate::config::{Config, Protocol, Wildcards};
 use crate::connection::ConnectionOptions;
-use crate::engine::{EngineOptions, Seed};
+use crate::engine::{Engine, EngineOptions, Seed};
 use crate::frontends::mqtt::MqttOptions;
+use crate::frontends::rest::{RestLimits, RestOptions, RestState};
 use crate::frontends::stomp::StompOptions;
 
 /// Of the engine. `seed` is random.
@@ -98,6 +101,35 @@ pub(super) fn stomp(config: &Config) -> Result<StompOptions, ServerError> {
         server: config.stomp.server_header.then(|| server.to_owned()),
         boot_epoch: u32::from_le_bytes(epoch),
     })
+}
+
+/// The REST endpoints, with a key of their own.
+///
+/// # Errors
+/// The system has no randomness.
+pub(super) fn rest(config: &Config, engine: &Engine) -> Result<Router, ServerError> {
+    let mut key = [0; 32];
+    rustix::rand::getrandom(&mut key, rustix::rand::GetRandomFlags::empty())
+        .map_err(|error| ServerError::Random(error.into()))?;
+    let body = config.max_frame_bytes(Protocol::Http);
+    let rest = &config.rest;
+    let options = RestOptions {
+        limits: RestLimits {
+            max_wait_ms: rest.max_wait_ms,
+            default_lease_ms: rest.default_lease_ms,
+            max_lease_ms: rest.max_lease_ms,
+            max_receive: rest.max_receive,
+            max_inflight: rest.max_inflight,
+            event_heart_beat_ms: rest.event_heart_beat_ms,
+            event_resume_ms: rest.event_resume_ms,
+        },
+        max_body_bytes: usize::try_from(body).unwrap_or(usize::MAX),
+        max_name_bytes: config.limits.max_name_bytes as usize,
+        block_timeout_ms: u64::from(config.limits.block_timeout_ms),
+        allowed_origins: config.security.allowed_origins.clone(),
+    };
+    let state = Arc::new(RestState::new(engine.clone(), options, key));
+    Ok(crate::frontends::rest::router(state))
 }
 
 /// What `[[address]]` and `[[queue]]` declare, and the two queues that exist by default (law L15).

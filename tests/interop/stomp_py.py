@@ -154,7 +154,8 @@ def client_individual_acks_one(version):
     other.subscribe(destination)
     again = other.take(2)
     assert bodies(again) == ["1", "3"], bodies(again)
-    assert [frame.headers.get("redelivered") for frame in again] == ["true", "true"]
+    # A polite goodbye counts as no attempt.
+    assert all(frame.headers.get("redelivered", "false") == "false" for frame in again)
     nothing_more(other)
     other.leave()
 

@@ -19,7 +19,7 @@ pub(crate) struct Entry {
     pub(crate) run: RunRef,
     /// First message within the run.
     pub(crate) first: u16,
-    /// [`RETAINED`], [`MOVED`].
+    /// [`RETAINED`], [`MOVED`], [`JOURNALLED`].
     pub(crate) flags: u16,
 }
 
@@ -27,6 +27,8 @@ pub(crate) struct Entry {
 pub(crate) const RETAINED: u16 = 1;
 /// The message was moved here: its time to live is over (law L15).
 pub(crate) const MOVED: u16 = 2;
+/// A record names the message in this queue, so its settlement is written down too (laws L5, L9).
+pub(crate) const JOURNALLED: u16 = 4;
 
 /// A piece of a queue: consecutive sequences of one entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,6 +43,18 @@ pub(crate) struct Piece {
     pub(crate) first: u32,
     /// Flags of the entry.
     pub(crate) flags: u16,
+}
+
+impl Piece {
+    /// One message of it.
+    pub(crate) fn one(&self, offset: u32) -> Self {
+        Self {
+            sequence: self.sequence + u64::from(offset),
+            count: 1,
+            first: self.first + offset,
+            ..*self
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -239,7 +253,7 @@ impl Index {
         }
         self.live -= 1;
         if block.live == 0 {
-            self.trim();
+            self.emptied(sequence);
         }
         Some(run)
     }
@@ -259,15 +273,28 @@ impl Index {
         if offset == block.prefix && block.bits.is_none() {
             block.prefix += n;
             block.live -= n;
+            self.live -= u64::from(count);
         } else {
-            for offset in offset..offset + n {
-                block.settle(offset);
-            }
+            let settled = (offset..offset + n).filter(|&offset| block.settle(offset));
+            self.live -= settled.count() as u64;
         }
-        self.live -= u64::from(count);
         if block.live == 0 {
-            self.trim();
+            self.emptied(sequence);
         }
+    }
+
+    /// A block has nothing alive any more. One behind the front stays as a stub, so that a message
+    /// that nobody settles does not keep the entries of all that came after it.
+    fn emptied(&mut self, sequence: u64) {
+        let last = self.blocks.len().saturating_sub(1);
+        if let Some(at) = self.find(sequence).filter(|&at| at > 0 && at < last)
+            && let Some(block) = self.blocks.get_mut(at)
+        {
+            block.prefix = block.len;
+            block.entries = Vec::new();
+            block.bits = None;
+        }
+        self.trim();
     }
 
     fn trim(&mut self) {

@@ -8,17 +8,17 @@ use crate::command::RoutingType;
 use crate::dialect::Dialect;
 use crate::effect::{MoveReason, Origin};
 use crate::ids::QueueId;
-use crate::queue::Queue;
-use crate::queue::block::MOVED;
+use crate::queue::redelivery::write_count;
+use crate::queue::{Count, JOURNALLED, MOVED, Piece, Queue};
 use crate::record::{self, MoveRecord};
 
 impl Broker {
-    /// Moves a message that nobody could process. One that fails in its dead-letter queue stays
-    /// there, with a new count.
+    /// Moves messages that nobody could process. What fails in its dead-letter queue stays there,
+    /// with a new count, after the floor of law L11.
     pub(crate) fn dead_letter(
         &mut self,
         id: QueueId,
-        sequence: u64,
+        piece: Piece,
         reason: MoveReason,
         pass: &mut Pass<'_>,
     ) {
@@ -27,83 +27,70 @@ impl Broker {
         };
         let target = queue.settings.dead_letter_address.clone();
         if target.as_deref() == Some(queue.address.as_str()) {
-            queue.counts.remove(&sequence);
-            queue.returned.insert(sequence);
+            for offset in 0..piece.count {
+                queue.counts.remove(&(piece.sequence + u64::from(offset)));
+            }
+            if queue.durable && piece.flags & JOURNALLED != 0 {
+                write_count(id, &piece, Count::default(), pass);
+            }
+            self.return_messages(id, piece.sequence, piece.count);
+            self.pause_if_alone(id);
             return;
         }
-        self.counts.dead_lettered += 1;
-        self.move_message(id, sequence, target.as_deref(), reason, pass);
+        self.counts.dead_lettered += u64::from(piece.count);
+        self.move_messages(id, piece, target.as_deref(), reason, pass);
     }
 
-    /// Takes a message out of one queue and puts it into the queue of `target`; drops it, counted,
-    /// if there is no target.
-    pub(crate) fn move_message(
+    /// Takes messages out of one queue and puts them into the queue of `target`; drops them,
+    /// counted, if there is no target.
+    pub(crate) fn move_messages(
         &mut self,
         from: QueueId,
-        sequence: u64,
+        piece: Piece,
         target: Option<&str>,
         reason: MoveReason,
         pass: &mut Pass<'_>,
     ) {
+        let to = target.and_then(|name| self.move_target(name, pass));
         let Some(source) = self.queues.get(&from) else {
             return;
         };
-        let Some(piece) = source.index.piece(sequence, 1) else {
-            return;
-        };
         let origin = self.origin(source, piece.run, reason);
-        let target = target
-            .and_then(|name| self.move_target(name, pass))
-            .filter(|to| *to != from);
-        let (Some(to), Some(origin)) = (target, origin) else {
-            self.counts.dropped_no_address += 1;
-            self.settle_piece(from, sequence, 1, piece.run, pass);
+        let (Some(to), Some(origin)) = (to, origin) else {
+            self.counts.dropped_no_address += u64::from(piece.count);
+            self.settle_piece(from, piece, pass);
             return;
         };
+        let left = source.durable && piece.flags & JOURNALLED != 0;
         let name = self.store.stored(piece.run).map_or(0, |stored| stored.name);
-        let durable_source = self.queues.get(&from).is_some_and(|queue| queue.durable);
         let Some(queue) = self.queues.get_mut(&to) else {
             return;
         };
         let landed = queue.next;
-        queue.next += 1;
-        queue.index.push(landed, 1, piece.run, piece.first, MOVED);
-        queue.origins.insert(landed, Arc::clone(&origin));
-        let durable_target = queue.durable;
-        self.counts.messages += 1;
-        self.store.retain(piece.run, 1);
-        if name != 0 && (durable_source || durable_target) {
+        queue.next += u64::from(piece.count);
+        let arrives = queue.durable && name != 0;
+        let flags = if arrives { MOVED | JOURNALLED } else { MOVED };
+        queue
+            .index
+            .push(landed, piece.count, piece.run, piece.first, flags);
+        for sequence in landed..queue.next {
+            queue.origins.insert(sequence, Arc::clone(&origin));
+        }
+        if left || arrives {
             let record = MoveRecord {
                 name,
                 index: piece.first,
-                from: durable_source.then_some((from, sequence)),
-                to: durable_target.then_some((to, landed)),
+                count: piece.count,
+                from: left.then_some((from, piece.sequence)),
+                to: arrives.then_some((to, landed)),
                 origin: &origin,
             };
-            let position = record::write_move(pass.log, &record);
-            if let Some(queue) = self.queues.get_mut(&to) {
-                queue.moved_after = position + 1;
-            }
+            queue.moved_after = record::write_move(pass.log, &record) + 1;
         }
-        self.settle_moved(from, sequence, piece.run, pass);
+        self.counts.messages += u64::from(piece.count);
+        self.store.retain(piece.run, piece.count);
+        self.remove_messages(from, piece, pass);
         self.list(to);
-    }
-
-    /// As a settlement, but the move's own record says so.
-    fn settle_moved(
-        &mut self,
-        from: QueueId,
-        sequence: u64,
-        run: crate::store::RunRef,
-        pass: &mut Pass<'_>,
-    ) {
-        if let Some(queue) = self.queues.get_mut(&from) {
-            queue.index.settle_piece(sequence, 1);
-            queue.forget(sequence, 1);
-        }
-        self.counts.messages = self.counts.messages.saturating_sub(1);
-        self.store.release(run, 1, pass.out);
-        self.reap_if_unused(from);
     }
 
     fn origin(

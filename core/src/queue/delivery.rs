@@ -5,14 +5,14 @@ use std::sync::Arc;
 use crate::broker::{AT_END, Broker, Pass, Work};
 use crate::command::{Outcome, Settle, SettleMode, Tags};
 use crate::consumer::{ConsumerRef, Inflight, Lane, LaneRef};
-use crate::effect::{Answer, Delivery, Effect};
+use crate::effect::{Answer, Delivery, Effect, MoveReason};
 use crate::error::Refusal;
 use crate::ids::{ConnectionId, ConsumerKey, QueueId, Tag};
 use crate::message::Run;
-use crate::queue::{Kind, Piece, Queue, RETAINED};
+use crate::queue::{JOURNALLED, MOVED, Piece, Queue, RETAINED};
 use crate::session::SessionRef;
 use crate::settings::Dispatch;
-use crate::store::RunRef;
+use crate::store::Stored;
 
 /// Bytes a delivered message takes of the connection's room beside its body.
 const ROOM_PER_MESSAGE: usize = 32;
@@ -22,9 +22,14 @@ impl Delivery {
     /// [`Command::Room`](crate::command::Command::Room) when it has left the outbox.
     #[must_use]
     pub fn room(&self) -> u32 {
-        let bytes = self.run.size(self.first, self.count);
-        u32::try_from(bytes + ROOM_PER_MESSAGE * self.count as usize).unwrap_or(u32::MAX)
+        room_of(&self.run, self.first, self.count)
     }
+}
+
+/// Bytes of a connection's room that messages of a run take.
+pub(crate) fn room_of(run: &Run, first: u32, count: u32) -> u32 {
+    let bytes = run.size(first, count) + ROOM_PER_MESSAGE * count as usize;
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 /// Who gets the next messages.
@@ -48,7 +53,7 @@ impl Broker {
             let Some(queue) = self.queues.get_mut(&id) else {
                 return;
             };
-            if queue.consumers.is_empty() && queue.waiters.is_empty() {
+            if queue.ready.is_empty() && queue.waiters.is_empty() {
                 return;
             }
             let Some(piece) = queue.available(units.max(1)) else {
@@ -61,91 +66,94 @@ impl Broker {
             if self.expire_if_due(id, piece, pass) {
                 continue;
             }
-            let each = self
-                .store
-                .run(piece.run)
-                .map_or(1, |run| run.size(piece.first, 1));
-            match self.taker(id, piece.count, each + ROOM_PER_MESSAGE) {
+            match self.taker(id, piece) {
                 Taker::Consumer(consumer, count) => {
                     let count = pass.spend(count);
                     self.hand_out(id, Piece { count, ..piece }, consumer, pass);
                 }
-                Taker::Waiter => {
-                    pass.spend(1);
-                    self.lease_out(id, pass);
-                }
+                Taker::Waiter => self.lease_out(id, pass),
                 Taker::Nobody => return,
             }
         }
     }
 
-    /// Whose turn it is, and how many of `count` messages it gets: everyone who is ready gets an
-    /// equal share, so that a run is spread as single messages would be.
-    fn taker(&mut self, id: QueueId, count: u32, each: usize) -> Taker {
-        let Some(queue) = self.queues.get(&id) else {
-            return Taker::Nobody;
-        };
-        let places = queue.consumers.len() + usize::from(!queue.waiters.is_empty());
-        let start = if queue.turn < places { queue.turn } else { 0 };
-        let mut found = None;
-        let (mut ready, mut starved) = (0u32, None);
-        for place in (start..places).chain(0..start) {
-            let Some(&consumer) = queue.consumers.get(place) else {
-                found = found.or(Some((place, None)));
-                ready += 1;
-                continue;
+    /// Whose turn it is, and how many messages of a piece it gets: everyone who is ready gets an
+    /// equal share, so that a run is spread as single messages would be. Who cannot take any is
+    /// parked and not asked again before it can.
+    fn taker(&mut self, id: QueueId, piece: Piece) -> Taker {
+        loop {
+            let Some(queue) = self.queues.get_mut(&id) else {
+                return Taker::Nobody;
             };
-            let (credit, lacks_room) = self.readiness(consumer, count, each);
-            if credit > 0 {
-                ready += 1;
-                found = found.or(Some((place, Some((consumer, credit)))));
-                if places == 1 {
-                    break;
+            let waiting = !queue.waiters.is_empty();
+            if waiting && queue.turn >= queue.ready.len() {
+                queue.turn = 0;
+                return Taker::Waiter;
+            }
+            let places = queue.ready.len() + usize::from(waiting);
+            let Some(consumer) = queue.ready.pop_front() else {
+                return Taker::Nobody;
+            };
+            if piece.sequence >= queue.share.0 {
+                let places = u32::try_from(places).unwrap_or(u32::MAX);
+                let end = piece.sequence + u64::from(piece.count);
+                queue.share = (end, piece.count.div_ceil(places));
+            }
+            let count = piece.count.min(queue.share.1);
+            let count = self.readiness(consumer, Piece { count, ..piece });
+            if count > 0 {
+                if let Some(queue) = self.queues.get_mut(&id) {
+                    queue.ready.push_back(consumer);
+                    queue.turn += 1;
                 }
-            } else if let Some(connection) = lacks_room {
-                starved = Some(connection);
+                return Taker::Consumer(consumer, count);
             }
-        }
-        let Some((place, taker)) = found else {
-            if let Some(connection) = starved.and_then(|c| self.connection_mut(c))
-                && !connection.starved.contains(&id)
-            {
-                connection.starved.push(id);
-            }
-            return Taker::Nobody;
-        };
-        if let Some(queue) = self.queues.get_mut(&id) {
-            queue.turn = place + 1;
-        }
-        match taker {
-            Some((consumer, credit)) => {
-                Taker::Consumer(consumer, credit.min(count.div_ceil(ready.max(1))))
-            }
-            None => Taker::Waiter,
         }
     }
 
-    /// How many messages a consumer can take, and the connection whose room is lacking.
-    fn readiness(
-        &self,
-        consumer: ConsumerRef,
-        count: u32,
-        each: usize,
-    ) -> (u32, Option<ConnectionId>) {
-        let Some(consumer) = self.consumers.at(consumer.0) else {
-            return (0, None);
+    /// How many messages of a piece a consumer can take; parks it if there are none.
+    fn readiness(&mut self, to: ConsumerRef, piece: Piece) -> u32 {
+        let Some(consumer) = self.consumers.at_mut(to.0) else {
+            return 0;
         };
-        let Some(lane) = self.lanes.at(consumer.lane.0) else {
-            return (0, None);
+        let Some(lane) = self.lanes.at_mut(consumer.lane.0) else {
+            return 0;
         };
-        let credit = lane.credit().min(count);
-        let Some(connection) = lane.owner.filter(|_| credit > 0) else {
-            return (0, None);
+        let credit = lane.credit().min(piece.count);
+        let Some(owner) = lane.owner.filter(|_| credit > 0) else {
+            consumer.parked = true;
+            lane.parked.push(to);
+            return 0;
         };
-        let fits = self
-            .connection(connection)
-            .map_or(0, |c| c.fits(each, credit));
-        (fits, (fits == 0).then_some(connection))
+        let place = self.connections.get_mut(owner.slot as usize);
+        let Some(connection) = place.and_then(|place| place.of(owner)) else {
+            consumer.parked = true;
+            return 0;
+        };
+        let fits = match self.store.run(piece.run) {
+            Some(run) => connection.fits(run, piece.first, credit),
+            None => credit,
+        };
+        if fits == 0 {
+            consumer.parked = true;
+            connection.starved.push(to);
+        }
+        fits
+    }
+
+    /// A consumer may have credit and room again: its queue asks it.
+    pub(crate) fn unpark(&mut self, consumer: ConsumerRef) {
+        let Some(state) = self.consumers.at_mut(consumer.0) else {
+            return;
+        };
+        if !std::mem::take(&mut state.parked) {
+            return;
+        }
+        let id = state.queue;
+        if let Some(queue) = self.queues.get_mut(&id) {
+            queue.ready.push_back(consumer);
+        }
+        self.list(id);
     }
 
     fn hand_out(&mut self, id: QueueId, piece: Piece, to: ConsumerRef, pass: &mut Pass<'_>) {
@@ -191,7 +199,7 @@ impl Broker {
         pass: &mut Pass<'_>,
     ) {
         if let Some(connection) = self.connection_mut(to) {
-            connection.take_room(delivery.room() as usize);
+            connection.take_room(delivery.room());
         }
         pass.out.effects.push(Effect::Deliver {
             connection: to,
@@ -212,7 +220,7 @@ impl Broker {
         let stored = self.store.stored(piece.run)?;
         let state = self.queues.get(&queue)?;
         let origin = state.origins.get(&piece.sequence).map(Arc::clone);
-        let after = delivery_after(state, stored.name, origin.is_some());
+        let after = delivery_after(state, stored, piece.flags);
         let delivery = Delivery {
             consumer,
             tag,
@@ -299,29 +307,21 @@ impl Broker {
         self.lane_moved(lane_ref);
     }
 
-    /// A lane has credit again: its queues may go on.
+    /// A lane has credit again: whoever waited for it may go on.
     pub(crate) fn lane_moved(&mut self, lane: LaneRef) {
-        let Some(state) = self.lanes.at(lane.0) else {
+        let Some(state) = self.lanes.at_mut(lane.0) else {
             return;
         };
-        if let Some(session) = state.session {
-            self.continue_session(session);
+        let mut parked = std::mem::take(&mut state.parked);
+        let session = state.session;
+        for consumer in parked.drain(..) {
+            self.unpark(consumer);
         }
-        let Some(state) = self.lanes.at(lane.0) else {
-            return;
-        };
-        for at in 0..state.consumers.len() {
-            let consumer = self
-                .lanes
-                .at(lane.0)
-                .and_then(|l| l.consumers.get(at))
-                .copied();
-            let queue = consumer
-                .and_then(|c| self.consumers.at(c.0))
-                .map(|c| c.queue);
-            if let Some(queue) = queue {
-                self.list(queue);
-            }
+        if let Some(state) = self.lanes.at_mut(lane.0) {
+            state.parked = parked;
+        }
+        if let Some(session) = session {
+            self.continue_session(session);
         }
     }
 
@@ -336,72 +336,69 @@ impl Broker {
             match outcome {
                 Outcome::Accepted => {
                     self.counts.accepted += u64::from(piece.count);
-                    self.settle_piece(piece.queue, piece.sequence, piece.count, piece.run, pass);
-                    self.reap_if_unused(piece.queue);
+                    self.settle_piece(piece.queue, piece.part(), pass);
                 }
                 Outcome::Released => {
                     self.return_messages(piece.queue, piece.sequence, piece.count);
                     self.pause_if_alone(piece.queue);
                 }
                 Outcome::Failed { delay_ms } => {
-                    for sequence in piece.sequence..piece.sequence + u64::from(piece.count) {
-                        self.fail(piece.queue, sequence, delay_ms, pass);
-                    }
+                    self.fail(piece.queue, piece.part(), delay_ms, pass);
                     self.pause_if_alone(piece.queue);
                 }
                 Outcome::Rejected => {
-                    for sequence in piece.sequence..piece.sequence + u64::from(piece.count) {
-                        self.reject(piece.queue, sequence, pass);
-                    }
+                    let reason = MoveReason::Rejected;
+                    self.dead_letter(piece.queue, piece.part(), reason, pass);
                 }
             }
-            self.list(piece.queue);
         }
     }
 
-    /// Settles consecutive messages of one run: index, references, record.
-    pub(crate) fn settle_piece(
-        &mut self,
-        id: QueueId,
-        sequence: u64,
-        count: u32,
-        run: RunRef,
-        pass: &mut Pass<'_>,
-    ) {
+    /// Settles consecutive messages of one run and writes that down.
+    pub(crate) fn settle_piece(&mut self, id: QueueId, piece: Piece, pass: &mut Pass<'_>) {
+        let Some(queue) = self.queues.get(&id) else {
+            return;
+        };
+        if queue.durable && piece.flags & JOURNALLED != 0 {
+            pass.settlements.add(id, piece.sequence, piece.count);
+        }
+        self.remove_messages(id, piece, pass);
+    }
+
+    /// Takes settled or moved messages out of a queue: index, references, counts.
+    pub(crate) fn remove_messages(&mut self, id: QueueId, piece: Piece, pass: &mut Pass<'_>) {
         let Some(queue) = self.queues.get_mut(&id) else {
             return;
         };
-        queue.index.settle_piece(sequence, count);
-        queue.forget(sequence, count);
-        self.counts.messages = self.counts.messages.saturating_sub(u64::from(count));
-        let journalled = self
-            .store
-            .stored(run)
-            .is_some_and(|stored| stored.name != 0);
-        if queue.durable && journalled {
-            pass.settlements.add(id, sequence, count);
-        }
-        if queue.kind == Kind::Subscription
-            && let Some(size) = self.store.run(run).map(|run| mean_size(run.as_ref()))
+        queue.index.settle_piece(piece.sequence, piece.count);
+        queue.forget(piece.sequence, piece.count);
+        if queue.is_bounded()
+            && let Some(run) = self.store.run(piece.run)
         {
-            queue.bytes = queue.bytes.saturating_sub(size * u64::from(count));
+            let size = mean_size(run) * u64::from(piece.count);
+            queue.bytes = queue.bytes.saturating_sub(size);
         }
-        self.store.release(run, count, pass.out);
+        let empty = queue.auto_created && queue.index.live() == 0;
+        self.counts.messages = self.counts.messages.saturating_sub(u64::from(piece.count));
+        self.store.release(piece.run, piece.count, pass.out);
+        if empty {
+            self.reap_if_unused(id);
+        }
     }
 
-    /// Marks a session for going on with what waits for credit or room.
+    /// Marks a session for going on with what waits for credit or room, once.
     pub(crate) fn continue_session(&mut self, session: SessionRef) {
-        let Some(state) = self.sessions.at(session.0) else {
+        let Some(state) = self.sessions.at_mut(session.0) else {
             return;
         };
         let resending = self
             .lanes
             .at(state.lane.0)
             .is_some_and(|lane| lane.resend.is_some());
-        if resending {
+        if resending && !std::mem::replace(&mut state.resend_listed, true) {
             self.work.push_back(Work::Resend(session));
         }
-        if !state.replays.is_empty() {
+        if !state.replays.is_empty() && !std::mem::replace(&mut state.replay_listed, true) {
             self.work.push_back(Work::Replay(session));
         }
     }
@@ -432,20 +429,22 @@ fn cut_held(lane: &mut Lane, tags: Tags, into: &mut Vec<Inflight>) -> bool {
     let Tags::Range { first, n } = tags else {
         return false;
     };
-    for tag in first..first + Tag::from(n) {
-        let _ = lane.cut(tag, 1, into);
-    }
+    lane.cut_held(first, n, into);
     !into.is_empty()
 }
 
-fn delivery_after(queue: &Queue, name: u64, moved: bool) -> u64 {
+/// What a delivery waits for: the record of its message, and of its move. One sent at most once is
+/// in the log only if it is retained, and nobody waits for that (law L9).
+fn delivery_after(queue: &Queue, stored: &Stored, flags: u16) -> u64 {
     if queue.settings.dispatch == Dispatch::Immediate {
         return 0;
     }
-    let stored = if name == 0 { 0 } else { name + 1 };
-    if moved {
-        stored.max(queue.moved_after)
+    let waits = stored.name != 0
+        && (flags & JOURNALLED != 0 || stored.run.as_ref().is_some_and(|r| r.envelope.durable));
+    let after = if waits { stored.name + 1 } else { 0 };
+    if flags & MOVED != 0 {
+        after.max(queue.moved_after)
     } else {
-        stored
+        after
     }
 }

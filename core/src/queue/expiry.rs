@@ -1,5 +1,7 @@
 //! Time to live: looked at when a message is handed out and when its deadline has come.
 
+use std::sync::Arc;
+
 use crate::broker::{Broker, Pass};
 use crate::deadline::Deadline;
 use crate::effect::MoveReason;
@@ -27,16 +29,27 @@ impl Broker {
         );
     }
 
-    /// Moves a piece that is about to be handed out if its time is over.
-    pub(crate) fn expire_if_due(&mut self, id: QueueId, piece: Piece, pass: &mut Pass<'_>) -> bool {
-        let due = piece.flags & MOVED == 0
+    /// Messages that come back may have outlived their deadline: it is set again.
+    pub(crate) fn watch_return(&mut self, id: QueueId, piece: Piece) {
+        let over = self.is_over(piece);
+        if let Some(run) = self.store.run(piece.run).filter(|_| over).map(Arc::clone) {
+            self.watch_expiry(id, piece.sequence, piece.count, &run);
+        }
+    }
+
+    fn is_over(&self, piece: Piece) -> bool {
+        piece.flags & MOVED == 0
             && self.store.run(piece.run).is_some_and(|run| {
                 run.envelope.expires_ms != 0 && run.envelope.expires_ms <= self.now.wall_ms
-            });
+            })
+    }
+
+    /// Moves a piece that is about to be handed out if its time is over.
+    pub(crate) fn expire_if_due(&mut self, id: QueueId, piece: Piece, pass: &mut Pass<'_>) -> bool {
+        let due = self.is_over(piece);
         if due {
-            for sequence in piece.sequence..piece.sequence + u64::from(pass.spend(piece.count)) {
-                self.expire_one(id, sequence, pass);
-            }
+            let count = pass.spend(piece.count);
+            self.expire_piece(id, Piece { count, ..piece }, pass);
         }
         due
     }
@@ -45,16 +58,26 @@ impl Broker {
     /// is looked at again when it comes back.
     pub(crate) fn expire(&mut self, id: QueueId, sequence: u64, count: u32, pass: &mut Pass<'_>) {
         let done = pass.spend(count);
-        for sequence in sequence..sequence + u64::from(done) {
-            let Some(queue) = self.queues.get(&id) else {
-                return;
-            };
-            if queue.is_available(sequence) && queue.index.piece(sequence, 1).is_some() {
-                self.expire_one(id, sequence, pass);
+        let end = sequence + u64::from(done);
+        let mut next = sequence;
+        while let Some(queue) = self.queues.get(&id)
+            && let Some(mut piece) = queue.index.next(next, done)
+            && piece.sequence < end
+        {
+            let left = u32::try_from(end - piece.sequence).unwrap_or(u32::MAX);
+            piece.count = piece.count.min(left);
+            match queue.available_part(piece) {
+                // The clock may have been set since: only what is over goes (law L17).
+                Some(piece) if self.is_over(piece) => {
+                    next = piece.sequence + u64::from(piece.count);
+                    self.expire_piece(id, piece, pass);
+                }
+                Some(piece) => next = piece.sequence + u64::from(piece.count),
+                None => next = piece.sequence + 1,
             }
         }
         if done < count {
-            let (sequence, count) = (sequence + u64::from(done), count - done);
+            let (sequence, count) = (end, count - done);
             let due = self.now.mono_ms;
             self.deadlines.set(
                 due,
@@ -67,15 +90,13 @@ impl Broker {
         }
     }
 
-    fn expire_one(&mut self, id: QueueId, sequence: u64, pass: &mut Pass<'_>) {
-        if let Some(queue) = self.queues.get_mut(&id) {
-            queue.take_one(sequence);
-        }
-        self.counts.expired += 1;
-        let target = self
-            .queues
-            .get(&id)
-            .and_then(|queue| queue.settings.expiry_address.clone());
-        self.move_message(id, sequence, target.as_deref(), MoveReason::Expired, pass);
+    fn expire_piece(&mut self, id: QueueId, piece: Piece, pass: &mut Pass<'_>) {
+        let Some(queue) = self.queues.get_mut(&id).filter(|_| piece.count > 0) else {
+            return;
+        };
+        queue.take_out(piece.sequence, piece.count);
+        self.counts.expired += u64::from(piece.count);
+        let target = queue.settings.expiry_address.clone();
+        self.move_messages(id, piece, target.as_deref(), MoveReason::Expired, pass);
     }
 }

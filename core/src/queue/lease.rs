@@ -4,7 +4,7 @@
 use crate::broker::{AT_END, Broker, Pass};
 use crate::command::{LeaseAction, LeaseId, Outcome, Receive, Source};
 use crate::consumer::{ConsumerRef, Inflight};
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, DeadlineKey};
 use crate::effect::{Answer, Leased};
 use crate::error::{Limit, Refusal};
 use crate::ids::{ConnectionId, ConsumerKey, QueueId, Token};
@@ -15,6 +15,7 @@ use crate::queue::Piece;
 pub(crate) struct Lease {
     epoch: u32,
     until_ms: u64,
+    pub(crate) deadline: DeadlineKey,
     /// The receive that handed it out.
     receive: u64,
 }
@@ -28,6 +29,8 @@ pub(crate) struct Waiter {
     max_bytes: u32,
     lease_ms: u64,
     receive: u64,
+    /// When it is answered empty.
+    deadline: DeadlineKey,
 }
 
 impl Broker {
@@ -43,45 +46,32 @@ impl Broker {
             Ok(queue) => queue,
             Err(why) => return pass.refuse(id, Some(token), why),
         };
-        self.receives += 1;
-        let waiter = Waiter {
-            connection: id,
-            token,
-            max_messages: receive.max_messages,
-            max_bytes: receive.max_bytes,
-            lease_ms: receive.lease_ms,
-            receive: self.receives,
-        };
-        let max_waiters = self.limits.max_waiters;
         let Some(queue) = self.queues.get_mut(&queue_id) else {
             return;
         };
-        if queue.waiters.len() >= max_waiters {
+        if queue.waiters.len() >= self.limits.max_waiters {
             return pass.refuse(id, Some(token), Refusal::LimitReached(Limit::Waiters));
         }
-        queue.waiters.push_back(waiter);
+        let due = self.now.mono_ms.saturating_add(receive.wait_ms);
+        let deadline = Deadline::Receive {
+            queue: queue_id,
+            connection: id,
+            token,
+        };
+        self.receives += 1;
+        queue.waiters.push_back(Waiter {
+            connection: id,
+            token,
+            max_messages: receive.max_messages.max(1),
+            max_bytes: receive.max_bytes,
+            lease_ms: receive.lease_ms,
+            receive: self.receives,
+            deadline: self.deadlines.set(due, deadline),
+        });
         if let Some(connection) = self.connection_mut(id) {
             connection.receives.push((token, queue_id));
         }
         self.pump(queue_id, pass);
-        if self.has_waiter(queue_id, id, token) {
-            let due = self.now.mono_ms.saturating_add(receive.wait_ms);
-            let deadline = Deadline::Receive {
-                queue: queue_id,
-                connection: id,
-                token,
-            };
-            self.deadlines.set(due, deadline);
-        }
-    }
-
-    fn has_waiter(&self, queue: QueueId, id: ConnectionId, token: Token) -> bool {
-        self.queues.get(&queue).is_some_and(|queue| {
-            queue
-                .waiters
-                .iter()
-                .any(|w| w.connection == id && w.token == token)
-        })
     }
 
     /// Forgets a waiting receive.
@@ -89,16 +79,25 @@ impl Broker {
         let Some(state) = self.queues.get_mut(&queue) else {
             return false;
         };
-        let before = state.waiters.len();
-        state
-            .waiters
-            .retain(|w| w.connection != id || w.token != token);
-        let dropped = state.waiters.len() < before;
-        if let Some(connection) = self.connection_mut(id) {
-            connection.receives.retain(|(t, _)| *t != token);
+        let mut waiters = state.waiters.iter();
+        let Some(at) = waiters.position(|w| w.connection == id && w.token == token) else {
+            return false;
+        };
+        if let Some(waiter) = state.waiters.remove(at) {
+            self.forget_waiter(&waiter);
         }
         self.reap_if_unused(queue);
-        dropped
+        true
+    }
+
+    /// Takes back what was noted about a receive that waits no longer.
+    pub(crate) fn forget_waiter(&mut self, waiter: &Waiter) {
+        self.deadlines.cancel(waiter.deadline);
+        if let Some(connection) = self.connection_mut(waiter.connection) {
+            connection
+                .receives
+                .retain(|(token, _)| *token != waiter.token);
+        }
     }
 
     /// The client of a waiting receive went away.
@@ -143,6 +142,9 @@ impl Broker {
             else {
                 break;
             };
+            if pass.units == 0 {
+                break;
+            }
             if self.expire_if_due(id, piece, pass) {
                 continue;
             }
@@ -154,16 +156,22 @@ impl Broker {
                 break;
             }
             bytes += size;
+            pass.spend(1);
             let Some((one, position)) = self.lease_one(id, piece, &waiter) else {
                 break;
             };
             after = after.max(position);
             leased.push(one);
         }
-        self.counts.delivered += leased.len() as u64;
-        if let Some(connection) = self.connection_mut(waiter.connection) {
-            connection.receives.retain(|(t, _)| *t != waiter.token);
+        if leased.is_empty() {
+            // Nothing but expired messages, or no units: it goes on waiting.
+            if let Some(queue) = self.queues.get_mut(&id) {
+                queue.waiters.push_front(waiter);
+            }
+            return;
         }
+        self.counts.delivered += leased.len() as u64;
+        self.forget_waiter(&waiter);
         let answer = Answer::Received(leased);
         pass.answer(waiter.connection, Some(waiter.token), after, answer);
     }
@@ -175,17 +183,17 @@ impl Broker {
         let queue = self.queues.get_mut(&id)?;
         queue.take(piece.sequence, 1);
         let attempts = queue.attempts(piece.sequence);
-        let lease = Lease {
-            epoch,
-            until_ms,
-            receive: waiter.receive,
-        };
-        queue.leases.insert(piece.sequence, lease);
         let due = Deadline::Lease {
             queue: id,
             sequence: piece.sequence,
         };
-        self.deadlines.set(until_ms, due);
+        let lease = Lease {
+            epoch,
+            until_ms,
+            deadline: self.deadlines.set(until_ms, due),
+            receive: waiter.receive,
+        };
+        queue.leases.insert(piece.sequence, lease);
         let piece = Piece { count: 1, ..piece };
         let (delivery, after) = self.delivery(ConsumerKey::SESSION, 0, piece, id, attempts)?;
         let lease = LeaseId {
@@ -205,31 +213,26 @@ impl Broker {
         token: Option<Token>,
         pass: &mut Pass<'_>,
     ) {
-        let now = self.now.mono_ms;
-        let held = self.queues.get_mut(&lease.queue).and_then(|queue| {
-            let held = queue
-                .leases
-                .get_mut(&lease.sequence)
-                .filter(|l| l.epoch == lease.epoch)?;
-            if let LeaseAction::Extend { lease_ms } = action {
-                held.until_ms = now.saturating_add(lease_ms);
-                return Some(held.until_ms);
-            }
-            queue
-                .leases
-                .remove(&lease.sequence)
-                .map(|lease| lease.until_ms)
+        let queue = self.queues.get_mut(&lease.queue);
+        let held = queue.and_then(|queue| {
+            let held = queue.leases.get(&lease.sequence)?;
+            (held.epoch == lease.epoch).then(|| queue.leases.remove(&lease.sequence))?
         });
-        let Some(until_ms) = held else {
+        let Some(mut held) = held else {
             return pass.refuse(id, token, Refusal::LeaseGone);
         };
+        self.deadlines.cancel(held.deadline);
         match action {
             LeaseAction::Extend { lease_ms } => {
                 let due = Deadline::Lease {
                     queue: lease.queue,
                     sequence: lease.sequence,
                 };
-                self.deadlines.set(until_ms, due);
+                held.until_ms = self.now.mono_ms.saturating_add(lease_ms);
+                held.deadline = self.deadlines.set(held.until_ms, due);
+                if let Some(queue) = self.queues.get_mut(&lease.queue) {
+                    queue.leases.insert(lease.sequence, held);
+                }
                 pass.answer(id, token, 0, Answer::Extended { lease_ms });
             }
             LeaseAction::Return => {
@@ -284,11 +287,13 @@ impl Broker {
         if oldest {
             queue.failed_receive = lease.receive;
         }
-        let Some(count) = self.count(id, sequence, 1, u32::from(oldest), pass) else {
+        let Some(piece) = queue.index.piece(sequence, 1) else {
             return;
         };
-        if !(oldest && self.dead_letter_if_exhausted(id, sequence, count, pass)) {
-            self.return_messages(id, sequence, 1);
+        for (part, count) in self.count(id, piece, 1, u32::from(oldest), pass) {
+            if !(oldest && self.dead_letter_if_exhausted(id, part, count, pass)) {
+                self.return_messages(id, sequence, 1);
+            }
         }
     }
 }

@@ -22,8 +22,8 @@ use crate::ids::{ConnectionId, QueueId};
 use crate::session::SessionRef;
 use crate::settings::AddressSettings;
 
-pub(crate) use block::{Index, MOVED, Piece, RETAINED};
-pub(crate) use delivery::mean_size;
+pub(crate) use block::{Index, JOURNALLED, MOVED, Piece, RETAINED};
+pub(crate) use delivery::{mean_size, room_of};
 pub(crate) use lease::{Lease, Waiter};
 
 /// What a queue is for.
@@ -75,24 +75,26 @@ pub(crate) struct Queue {
     /// Receives that wait for messages, oldest first.
     pub(crate) waiters: VecDeque<Waiter>,
     pub(crate) consumers: Vec<ConsumerRef>,
-    /// Whose turn it is among the consumers and the waiters.
+    /// Consumers to ask, in turn; the others are parked until they have credit and room again.
+    pub(crate) ready: VecDeque<ConsumerRef>,
+    /// Consumers served since a waiter was.
     pub(crate) turn: usize,
-    /// Bytes of a subscription's messages (law L23); others do not count them.
+    /// Everybody's share of the messages below this sequence, so that a run is spread evenly.
+    pub(crate) share: (u64, u32),
+    /// Bytes of its messages if it is [bounded](Queue::is_bounded) (law L23); others do not count.
     pub(crate) bytes: u64,
     /// What was moved here waits for this position (law L1).
     pub(crate) moved_after: u64,
     /// Nothing is handed out before this time: the floor of law L11.
     pub(crate) paused_until_ms: u64,
-    /// Replay: records below are contained already (law L6).
-    pub(crate) applied: u64,
     /// The receive whose oldest expired lease was counted as a failure last.
     pub(crate) failed_receive: u64,
     /// Listed for pumping.
     pub(crate) listed: bool,
     /// A deadline will look whether it is still unused.
     pub(crate) reaping: bool,
-    /// `next` when it was found unused last.
-    pub(crate) reap_mark: u64,
+    /// When it became unused last, on the mono clock.
+    pub(crate) unused_since_ms: u64,
 }
 
 impl Queue {
@@ -121,21 +123,41 @@ impl Queue {
             leases: BTreeMap::new(),
             waiters: VecDeque::new(),
             consumers: Vec::new(),
+            ready: VecDeque::new(),
             turn: 0,
+            share: (0, 0),
             bytes: 0,
             moved_after: 0,
             paused_until_ms: 0,
-            applied: 0,
             failed_receive: 0,
             listed: false,
             reaping: false,
-            reap_mark: 0,
+            unused_since_ms: 0,
         }
     }
 
-    /// Nobody uses it and nothing is in it.
-    pub(crate) fn is_unused(&self) -> bool {
-        self.index.live() == 0 && self.consumers.is_empty() && self.waiters.is_empty()
+    /// It was made for a client, nobody uses it and nothing is in it.
+    pub(crate) fn may_be_reaped(&self) -> bool {
+        self.auto_created
+            && self.settings.auto_delete_queues
+            && self.index.live() == 0
+            && self.consumers.is_empty()
+            && self.waiters.is_empty()
+    }
+
+    /// Whether it drops its oldest when it is full: what nobody keeps for a client that is away or
+    /// slow must not grow (law L23).
+    pub(crate) fn is_bounded(&self) -> bool {
+        match self.kind {
+            Kind::Subscription => true,
+            Kind::Session(_) => !self.durable,
+            Kind::Plain | Kind::Temporary(_) => false,
+        }
+    }
+
+    /// Whether others may name it: a session's queue and a subscription are their owner's.
+    pub(crate) fn is_addressable(&self) -> bool {
+        matches!(self.kind, Kind::Plain | Kind::Temporary(_))
     }
 
     /// The next available piece of messages that were attempted equally often, at most `max`.
@@ -149,6 +171,17 @@ impl Queue {
         let piece = self.index.next(self.cursor, max)?;
         self.cursor = piece.sequence;
         Some(self.uniform(piece))
+    }
+
+    /// As much of a piece as is available from its first message on.
+    pub(crate) fn available_part(&self, piece: Piece) -> Option<Piece> {
+        if piece.sequence >= self.cursor {
+            Some(piece)
+        } else if self.returned.contains(&piece.sequence) {
+            Some(self.returned_piece(piece))
+        } else {
+            None
+        }
     }
 
     /// As much of `piece` as is returned too.
@@ -190,23 +223,18 @@ impl Queue {
         }
     }
 
-    /// Takes one available message out of the line, wherever it stands.
-    pub(crate) fn take_one(&mut self, sequence: u64) {
+    /// Takes available messages out of the line, wherever they stand.
+    pub(crate) fn take_out(&mut self, sequence: u64, count: u32) {
         if sequence == self.cursor {
-            self.cursor += 1;
-        } else {
-            self.returned.remove(&sequence);
+            self.cursor += u64::from(count);
+        } else if sequence < self.cursor {
+            self.take(sequence, count);
         }
     }
 
     /// Attempts of a message so far.
     pub(crate) fn attempts(&self, sequence: u64) -> u32 {
         self.counts.get(&sequence).map_or(0, |count| count.attempts)
-    }
-
-    /// Whether a message is available: not out, not delayed, not settled.
-    pub(crate) fn is_available(&self, sequence: u64) -> bool {
-        sequence >= self.cursor || self.returned.contains(&sequence)
     }
 
     /// Forgets what was kept about a settled message beside the index.

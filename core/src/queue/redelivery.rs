@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use crate::broker::{Broker, Pass};
-use crate::consumer::{Inflight, LaneRef};
+use crate::consumer::{Inflight, LaneRef, split};
 use crate::deadline::Deadline;
 use crate::effect::MoveReason;
 use crate::ids::QueueId;
-use crate::queue::Count;
-use crate::record;
+use crate::queue::{Count, JOURNALLED, Piece};
+use crate::record::{self, CountRecord};
 use crate::settings::{AddressSettings, DeliveryAttempts};
 
 /// A message that comes straight back to the only consumer waits this long, so nothing spins.
@@ -20,80 +20,92 @@ impl Broker {
         let Some(queue) = self.queues.get_mut(&id) else {
             return;
         };
-        queue.returned.extend(sequence..sequence + u64::from(count));
+        let end = sequence + u64::from(count);
+        queue.returned.extend(sequence..end);
+        let mut next = sequence;
+        while let Some(piece) = self
+            .queues
+            .get(&id)
+            .and_then(|q| q.index.piece(next, count))
+        {
+            next += u64::from(piece.count);
+            self.watch_return(id, piece);
+            if next >= end {
+                break;
+            }
+        }
         self.list(id);
     }
 
-    /// One explicit failure: counted, then redelivered or dead-lettered.
+    /// An explicit failure of each message: counted, then redelivered or dead-lettered.
     pub(crate) fn fail(
         &mut self,
         id: QueueId,
-        sequence: u64,
+        piece: Piece,
         delay_ms: Option<u64>,
         pass: &mut Pass<'_>,
     ) {
-        let Some(count) = self.count(id, sequence, 1, 1, pass) else {
-            return;
-        };
-        if self.dead_letter_if_exhausted(id, sequence, count, pass) {
-            return;
-        }
-        let Some(queue) = self.queues.get_mut(&id) else {
-            return;
-        };
-        let delay = delay_ms.unwrap_or_else(|| redelivery_delay(&queue.settings, count.failures));
-        if delay > FLOOR_MS {
-            let due = self.now.mono_ms.saturating_add(delay);
-            self.deadlines.set(
-                due,
-                Deadline::Redeliver {
+        for (part, count) in self.count(id, piece, 1, 1, pass) {
+            if self.dead_letter_if_exhausted(id, part, count, pass) {
+                continue;
+            }
+            let Some(queue) = self.queues.get(&id) else {
+                return;
+            };
+            let delay =
+                delay_ms.unwrap_or_else(|| redelivery_delay(&queue.settings, count.failures));
+            if delay > FLOOR_MS {
+                let due = self.now.mono_ms.saturating_add(delay);
+                let (sequence, count) = (part.sequence, part.count);
+                let deadline = Deadline::Redeliver {
                     queue: id,
                     sequence,
-                },
-            );
-        } else {
-            queue.returned.insert(sequence);
+                    count,
+                };
+                self.deadlines.set(due, deadline);
+            } else {
+                self.return_messages(id, part.sequence, part.count);
+            }
         }
     }
 
-    /// A rejected message goes to the dead-letter address at once.
-    pub(crate) fn reject(&mut self, id: QueueId, sequence: u64, pass: &mut Pass<'_>) {
-        if self.count(id, sequence, 1, 1, pass).is_some() {
-            self.dead_letter(id, sequence, MoveReason::Rejected, pass);
-        }
-    }
-
-    /// Adds to the counts of a message and writes the result down; gives the result.
+    /// Adds to the counts of messages and writes the results down; gives them, those that are alike
+    /// together.
     pub(crate) fn count(
         &mut self,
         id: QueueId,
-        sequence: u64,
+        piece: Piece,
         attempts: u32,
         failures: u32,
         pass: &mut Pass<'_>,
-    ) -> Option<Count> {
-        let queue = self.queues.get_mut(&id)?;
-        let piece = queue.index.piece(sequence, 1)?;
-        let count = queue.counts.entry(sequence).or_default();
-        count.attempts = count.attempts.saturating_add(attempts);
-        count.failures = count.failures.saturating_add(failures);
-        let count = *count;
-        if queue.durable
-            && self
-                .store
-                .stored(piece.run)
-                .is_some_and(|stored| stored.name != 0)
-        {
-            record::write_count(pass.log, id, sequence, count);
+    ) -> Vec<(Piece, Count)> {
+        let mut counted: Vec<(Piece, Count)> = Vec::new();
+        let Some(queue) = self.queues.get_mut(&id) else {
+            return counted;
+        };
+        for offset in 0..piece.count {
+            let sequence = piece.sequence + u64::from(offset);
+            let count = queue.counts.entry(sequence).or_default();
+            count.attempts = count.attempts.saturating_add(attempts);
+            count.failures = count.failures.saturating_add(failures);
+            match counted.last_mut() {
+                Some((part, same)) if same == count => part.count += 1,
+                _ => counted.push((piece.one(offset), *count)),
+            }
         }
-        Some(count)
+        if queue.durable && piece.flags & JOURNALLED != 0 {
+            for (part, count) in &counted {
+                write_count(id, part, *count, pass);
+            }
+        }
+        counted
     }
 
-    /// Moves a message that has failed too often. False if it may be tried again.
+    /// Moves messages that have failed too often. False if they may be tried again.
     pub(crate) fn dead_letter_if_exhausted(
         &mut self,
         id: QueueId,
-        sequence: u64,
+        piece: Piece,
         count: Count,
         pass: &mut Pass<'_>,
     ) -> bool {
@@ -106,7 +118,7 @@ impl Broker {
             DeliveryAttempts::Unlimited => false,
         };
         if limited && exhausted {
-            self.dead_letter(id, sequence, MoveReason::MaxDeliveryAttempts, pass);
+            self.dead_letter(id, piece, MoveReason::MaxDeliveryAttempts, pass);
         }
         limited && exhausted
     }
@@ -143,36 +155,53 @@ impl Broker {
             let counted = (written + 1)
                 .saturating_sub(piece.tag)
                 .min(u64::from(piece.count));
-            for offset in 0..counted {
-                let sequence = piece.sequence + offset;
+            let counted = u32::try_from(counted).unwrap_or(0);
+            let (head, rest) = split(*piece, counted);
+            if counted > 0 {
                 let first = !failed.contains(&piece.consumer);
                 if first {
                     failed.push(piece.consumer);
                 }
-                let count = self.count(piece.queue, sequence, 1, u32::from(first), pass);
-                let moved = count.is_some_and(|count| {
-                    first && self.dead_letter_if_exhausted(piece.queue, sequence, count, pass)
-                });
-                if !moved {
-                    self.return_messages(piece.queue, sequence, 1);
+                self.take_back_written(head, u32::from(first), pass);
+            }
+            if rest.count > 0 {
+                self.return_messages(piece.queue, rest.sequence, rest.count);
+            }
+        }
+    }
+
+    /// Returns what a client may have processed: an attempt each, and a failure of the oldest.
+    fn take_back_written(&mut self, piece: Inflight, oldest_failed: u32, pass: &mut Pass<'_>) {
+        let (oldest, others) = split(piece, oldest_failed);
+        if oldest.count > 0 {
+            for (part, count) in self.count(piece.queue, oldest.part(), 1, 1, pass) {
+                if !self.dead_letter_if_exhausted(piece.queue, part, count, pass) {
+                    self.return_messages(piece.queue, part.sequence, part.count);
                 }
             }
-            let rest = u64::from(piece.count) - counted;
-            let rest = u32::try_from(rest).unwrap_or(0);
-            self.return_messages(piece.queue, piece.sequence + counted, rest);
+        }
+        if others.count > 0 {
+            self.count(piece.queue, others.part(), 1, 0, pass);
+            self.return_messages(piece.queue, others.sequence, others.count);
         }
     }
 
     /// A redelivery delay has passed.
-    pub(crate) fn redeliver(&mut self, id: QueueId, sequence: u64) {
-        let Some(queue) = self.queues.get_mut(&id) else {
-            return;
-        };
-        if queue.index.piece(sequence, 1).is_some() {
-            queue.returned.insert(sequence);
-            self.list(id);
-        }
+    pub(crate) fn redeliver(&mut self, id: QueueId, sequence: u64, count: u32) {
+        self.return_messages(id, sequence, count);
     }
+}
+
+/// Writes down how often messages were attempted.
+pub(crate) fn write_count(id: QueueId, part: &Piece, count: Count, pass: &mut Pass<'_>) {
+    let record = CountRecord {
+        queue: id,
+        sequence: part.sequence,
+        messages: part.count,
+        count,
+    };
+    pass.log
+        .append(record::COUNT, record.encode().bytes(), None, 0);
 }
 
 /// Wait before the next attempt after `failures` of them.

@@ -123,10 +123,14 @@ fn read_targets(reader: &mut Reader<'_>) -> Option<Vec<(QueueId, u64)>> {
         .collect()
 }
 
-/// A message that changes its queue.
+/// Consecutive messages of one run that change their queue. MOVE: name u64, first u32, count u32,
+/// from queue u32 and sequence u64, to queue u32 and sequence u64 (queue 0: none), origin.
 pub(crate) struct MoveRecord<'a> {
     pub(crate) name: u64,
+    /// First message within the run.
     pub(crate) index: u32,
+    /// How many messages.
+    pub(crate) count: u32,
     /// Where it is settled, if that queue is journalled.
     pub(crate) from: Option<(QueueId, u64)>,
     /// Where it is now, if that queue is journalled.
@@ -137,7 +141,7 @@ pub(crate) struct MoveRecord<'a> {
 /// Writes a move; gives its position.
 pub(crate) fn write_move(log: &mut dyn RecordSink, record: &MoveRecord<'_>) -> u64 {
     let mut head = Writer::default();
-    head.u64(record.name).u32(record.index);
+    head.u64(record.name).u32(record.index).u32(record.count);
     for pair in [record.from, record.to] {
         let (queue, sequence) = pair.unwrap_or((QueueId(0), 0));
         head.u32(queue.0).u64(sequence);
@@ -151,6 +155,7 @@ pub(crate) fn write_move(log: &mut dyn RecordSink, record: &MoveRecord<'_>) -> u
 pub(crate) struct Moved {
     pub(crate) name: u64,
     pub(crate) index: u32,
+    pub(crate) count: u32,
     pub(crate) from: Option<(QueueId, u64)>,
     pub(crate) to: Option<(QueueId, u64)>,
     pub(crate) origin: Origin,
@@ -159,7 +164,7 @@ pub(crate) struct Moved {
 impl Moved {
     pub(crate) fn read(payload: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(payload);
-        let (name, index) = (reader.u64()?, reader.u32()?);
+        let (name, index, count) = (reader.u64()?, reader.u32()?, reader.u32()?);
         let mut pair = || {
             let pair = (QueueId(reader.u32()?), reader.u64()?);
             Some(Some(pair).filter(|(queue, _)| queue.0 != 0))
@@ -169,6 +174,7 @@ impl Moved {
         Some(Self {
             name,
             index,
+            count,
             from,
             to,
             origin,

@@ -59,6 +59,14 @@ pub(super) fn parse_reply(text: &str) -> ReplyTo<'_> {
     }
 }
 
+/// [`parse_reply`] that holds on to nothing.
+pub(super) fn owned_reply(text: &str) -> ReplyTo<'static> {
+    match parse_reply(text) {
+        ReplyTo::Address { address, routing } => ReplyTo::Address { address, routing },
+        ReplyTo::Text(text) => ReplyTo::Text(Cow::Owned(text.into_owned())),
+    }
+}
+
 /// The opposite of [`parse_reply`].
 pub(super) fn render_reply<'a>(reply: &'a ReplyTo<'_>) -> Cow<'a, str> {
     match reply {

@@ -1,4 +1,15 @@
-//! A server on ports of the system's choice, with a data directory that goes with it.
+//! Servers on ports of the system's choice: in this process ([`Server`]), or as a child that can be
+//! killed ([`process`]). Raw clients, and the books of what a server promised.
+
+pub(crate) mod consumers;
+pub(crate) mod http;
+pub(crate) mod ledger;
+pub(crate) mod mqtt;
+pub(crate) mod process;
+pub(crate) mod publishers;
+pub(crate) mod random;
+pub(crate) mod stomp;
+pub(crate) mod wire;
 
 use std::future::Future;
 use std::net::SocketAddr;

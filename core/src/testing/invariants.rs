@@ -1,0 +1,195 @@
+//! What holds between any two calls, recounted from scratch, and the durable state in a form that
+//! can be compared.
+
+use std::collections::BTreeMap;
+
+use crate::broker::{Broker, Work};
+use crate::consumer::ConsumerRef;
+use crate::ids::QueueId;
+use crate::queue::{JOURNALLED, Piece, Queue};
+use crate::store::RunRef;
+
+/// All unsettled messages of a queue, one by one.
+fn messages(queue: &Queue) -> Vec<Piece> {
+    let mut all = Vec::new();
+    let mut next = 0;
+    while let Some(piece) = queue.index.next(next, 1) {
+        next = piece.sequence + 1;
+        all.push(piece);
+    }
+    all
+}
+
+/// Panics unless everything that is counted equals a recount, every message is in exactly one
+/// place, and nobody waits for what is there.
+pub(crate) fn check(broker: &Broker) {
+    let mut refs: BTreeMap<u32, u64> = BTreeMap::new();
+    let mut refer = |run: RunRef| *refs.entry(run.0).or_default() += 1;
+    let mut total = 0;
+    for queue in broker.queues.values() {
+        let messages = messages(queue);
+        assert_eq!(
+            messages.len() as u64,
+            queue.index.live(),
+            "live of {}",
+            queue.name.as_str()
+        );
+        total += messages.len() as u64;
+        messages.iter().for_each(|piece| refer(piece.run));
+        check_places(broker, queue, &messages);
+        check_consumers(broker, queue);
+    }
+    for work in &broker.work {
+        if let Work::Discard(queue) = work {
+            messages(queue).iter().for_each(|piece| refer(piece.run));
+        }
+    }
+    broker
+        .retained
+        .values
+        .values()
+        .for_each(|value| refer(value.run));
+    assert_eq!(total, broker.counts().messages, "messages");
+    let stored: BTreeMap<u32, u64> = broker
+        .store
+        .iter()
+        .map(|(run, s)| (run.0, s.refs()))
+        .collect();
+    assert_eq!(refs, stored, "references of the store");
+    for (_, lane) in broker.lanes.iter() {
+        let held: u32 = lane.inflight.iter().map(|piece| piece.count).sum();
+        assert_eq!(held, lane.unsettled, "unsettled of a lane");
+        let tags = lane.inflight.iter().map(|piece| piece.tag);
+        assert!(tags.is_sorted(), "tags of a lane rise");
+    }
+}
+
+/// Every message is available, out, leased or delayed, and in one of these only.
+fn check_places(broker: &Broker, queue: &Queue, messages: &[Piece]) {
+    let mut places: BTreeMap<u64, u32> = BTreeMap::new();
+    for piece in messages {
+        let above = u32::from(piece.sequence >= queue.cursor);
+        let back = u32::from(queue.returned.contains(&piece.sequence));
+        let leased = u32::from(queue.leases.contains_key(&piece.sequence));
+        places.insert(piece.sequence, above + back + leased);
+    }
+    for (_, lane) in broker.lanes.iter() {
+        for piece in lane.inflight.iter().filter(|piece| piece.queue == queue.id) {
+            for sequence in piece.sequence..piece.sequence + u64::from(piece.count) {
+                *places.entry(sequence).or_default() += 1;
+            }
+        }
+    }
+    for (sequence, count) in broker.deadlines.delayed(queue.id) {
+        for sequence in sequence..sequence + u64::from(count) {
+            *places.entry(sequence).or_default() += 1;
+        }
+    }
+    let wrong: Vec<_> = places.iter().filter(|(_, n)| **n != 1).collect();
+    assert!(
+        wrong.is_empty(),
+        "(message, places) of {}: {wrong:?}",
+        queue.name.as_str()
+    );
+}
+
+/// A consumer is asked in turn or parked; where something is available nobody could take it.
+fn check_consumers(broker: &Broker, queue: &Queue) {
+    let mut asked: Vec<ConsumerRef> = queue.ready.iter().copied().collect();
+    for consumer in &queue.consumers {
+        let state = broker.consumers.at(consumer.0).expect("a consumer");
+        if state.parked {
+            asked.push(*consumer);
+        }
+    }
+    asked.sort_unstable();
+    let mut all = queue.consumers.clone();
+    all.sort_unstable();
+    assert_eq!(asked, all, "consumers of {}", queue.name.as_str());
+    let first = queue
+        .returned
+        .first()
+        .and_then(|s| queue.index.piece(*s, 1));
+    let Some(piece) = first.or_else(|| queue.index.next(queue.cursor, 1)) else {
+        return;
+    };
+    if queue.paused_until_ms > broker.now.mono_ms || queue.listed {
+        return;
+    }
+    assert!(
+        queue.waiters.is_empty(),
+        "a receive waits for what is there"
+    );
+    for consumer in &queue.consumers {
+        let lane = broker.consumers.at(consumer.0).expect("a consumer").lane;
+        let lane = broker.lanes.at(lane.0).expect("a lane");
+        let Some(owner) = lane.owner.filter(|_| lane.credit() > 0) else {
+            continue;
+        };
+        let run = broker.store.run(piece.run).expect("a run");
+        let fits = broker
+            .connection(owner)
+            .map_or(0, |c| c.fits(run, piece.first, 1));
+        assert_eq!(
+            fits,
+            0,
+            "a consumer of {} waits for what is there",
+            queue.name.as_str()
+        );
+    }
+}
+
+/// The durable state, line by line.
+pub(crate) fn durable_state(broker: &Broker) -> Vec<String> {
+    let name = |run| broker.store.stored(run).map_or(0, |stored| stored.name);
+    let mut lines = Vec::new();
+    let mut queues: Vec<&Queue> = broker.queues.values().map(|queue| &**queue).collect();
+    queues.retain(|queue| queue.durable);
+    queues.sort_unstable_by_key(|queue| queue.id);
+    for queue in queues {
+        lines.push(format!("{:?}", broker.queue_record(queue)));
+        for piece in messages(queue) {
+            if piece.flags & JOURNALLED == 0 {
+                continue;
+            }
+            let count = queue
+                .counts
+                .get(&piece.sequence)
+                .copied()
+                .unwrap_or_default();
+            let origin = queue.origins.get(&piece.sequence);
+            let QueueId(id) = queue.id;
+            let (sequence, name) = (piece.sequence, name(piece.run));
+            let (first, flags) = (piece.first, piece.flags);
+            lines.push(format!(
+                "{id}/{sequence}: {name}+{first} {flags} {count:?} {origin:?}"
+            ));
+        }
+    }
+    let mut sessions: Vec<String> = Vec::new();
+    for (_, session) in broker.sessions.iter() {
+        let Some(record) = broker.session_record(session) else {
+            continue;
+        };
+        sessions.push(format!("{record:?}"));
+        let known = broker
+            .session_names
+            .get(&session.name)
+            .copied()
+            .expect("a session");
+        for target in session.subscriptions.keys() {
+            sessions.push(format!("{:?}", broker.binding_record(known, target)));
+        }
+    }
+    sessions.sort_unstable();
+    lines.append(&mut sessions);
+    for (address, value) in &broker.retained.values {
+        let name = name(value.run);
+        lines.push(format!(
+            "{} retains {name}+{}",
+            address.as_str(),
+            value.index
+        ));
+    }
+    lines
+}
