@@ -14,7 +14,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // A closed standard error leaves nobody to tell; the exit code says it all the same.
-            let _ = writeln!(std::io::stderr(), "ternmq: {error:#}");
+            let _ = writeln!(std::io::stderr(), "ternmq: {}", cli::describe(&error));
             cli::exit_code(&error)
         }
     }

@@ -54,6 +54,20 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// `error` and its causes in one line; a cause that an error names itself is said once.
+#[must_use]
+pub fn describe(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
+}
+
 /// The exit code that tells scripts what kind of `error` it was.
 #[must_use]
 pub fn exit_code(error: &anyhow::Error) -> ExitCode {

@@ -30,3 +30,14 @@ fn options_on_both_sides_of_the_command_are_refused() {
     let line = ["ternmq", "--set", "a=1", "serve", "--set", "b=2"];
     assert!(Arguments::try_parse_from(line).is_err());
 }
+
+#[test]
+fn a_cause_is_named_once_whether_the_error_names_it_or_not() {
+    let cause = || anyhow::anyhow!("disk full");
+    assert_eq!(
+        describe(&cause().context("cannot start")),
+        "cannot start: disk full"
+    );
+    let names_it = cause().context("cannot start: disk full");
+    assert_eq!(describe(&names_it), "cannot start: disk full");
+}

@@ -248,6 +248,7 @@ fn l1_every_protocol_receives_every_other_through_a_queue() {
     table.finish();
 }
 
+/// Mutant seen caught: PUT_SESSION records that recovery skips (the MQTT columns say NO).
 #[test]
 fn l1_both_tables_hold_with_kill_nine_between_confirm_and_receipt() {
     let home = Home::new(&format!("{}{}", declared_queues(), declared_topics()));

@@ -2,18 +2,13 @@
 //! notices, and the memory comes back.
 
 use std::io::{self, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::support::consumers::{Consumer, Shift};
 use crate::support::http::{Http, Response, request};
-use crate::support::ledger::{Ledger, Message, Takes, payload};
 use crate::support::mqtt::{Mqtt, Session, connect, packet, publish};
 use crate::support::process::{Home, Process, wait_until};
-use crate::support::publishers::{Plan, Publisher, Target};
 use crate::support::stomp::{Frame, Stomp, frame};
-use crate::support::wire::{PATIENCE, Wire};
+use crate::support::wire::Wire;
 
 /// What a client gets before the connection ends.
 enum Answer {
@@ -42,10 +37,11 @@ struct Bad {
 /// Whether the client ends its side after the bytes: the server must not wait for more.
 const TRUNCATED: &str = "truncated";
 
+/// Mutants seen caught: an MQTT machine without packet limit ("oversized PUBLISH"), a connection
+/// loop that forgets what came with CONNECT ("remaining length of 5 bytes").
 #[test]
 fn bad_input_gets_its_protocols_error_and_others_are_served() {
-    let home = Home::new(CONFIG);
-    let process = home.start();
+    let process = Home::new(CONFIG).start();
     let mut canaries = Canaries::connect(&process).unwrap();
     // What the first connections allocate for good is not a leak.
     try_all(&process, &mut canaries);
@@ -403,10 +399,10 @@ fn garbage() -> Vec<u8> {
         .collect()
 }
 
+/// Mutant seen caught: a connection loop without connect timeout ("not cut").
 #[test]
 fn slow_loris_is_cut_at_the_connect_timeout_and_others_are_served() {
-    let home = Home::new(CONFIG);
-    let process = home.start();
+    let process = Home::new(CONFIG).start();
     let mut canaries = Canaries::connect(&process).unwrap();
     let openings: [(&str, Vec<u8>); 4] = [
         (
@@ -446,116 +442,6 @@ fn slow_loris_is_cut_at_the_connect_timeout_and_others_are_served() {
     assert!(began.elapsed() >= CONNECT_TIMEOUT / 2, "cut too early");
 }
 
-#[test]
-fn l20_full_memory_blocks_publishers_and_a_resumed_consumer_frees_them() {
-    let home = Home::new(PRESSED);
-    let process = home.start();
-    let places: [(&'static str, Takes); 1] = [("pressed", |_| true)];
-    let ledger = Arc::new(Ledger::new(Publisher::ALL.len(), &places));
-    let plan = Arc::new(Plan {
-        ledger: Arc::clone(&ledger),
-        target: |_| Target::Queue("pressed"),
-        body_bytes: 4_096,
-        keep_alive_s: 1,
-        faults: Mutex::default(),
-        enough: AtomicBool::new(false),
-    });
-    let start =
-        |(producer, publisher): (usize, Publisher)| publisher.start(&process, &plan, producer);
-    let publishers: Vec<_> = Publisher::ALL.into_iter().enumerate().map(start).collect();
-    wait_for_silence(&ledger);
-    let stalled: Vec<_> = (0..publishers.len())
-        .map(|producer| ledger.confirms_of(producer))
-        .collect();
-    println!("blocked after {stalled:?} confirms, {:?}", ledger.sums());
-
-    let shift = Arc::new(Shift {
-        ledger: Arc::clone(&ledger),
-        faults: Mutex::default(),
-    });
-    let consumer = Consumer::Stomp("/queue/pressed").start(&process, &shift, 0);
-    for (producer, before) in stalled.into_iter().enumerate() {
-        let publisher = Publisher::ALL[producer];
-        let what = format!("confirms of the {publisher:?} publisher");
-        wait_until(&what, Duration::from_secs(20), || {
-            ledger.confirms_of(producer) >= before + 100
-        });
-    }
-    plan.enough.store(true, Ordering::Relaxed);
-    process.kill();
-    publishers
-        .into_iter()
-        .for_each(|publisher| publisher.join());
-    consumer.join().unwrap();
-    let mut faults = ledger.faults();
-    faults.append(&mut plan.faults.lock().unwrap());
-    faults.append(&mut shift.faults.lock().unwrap());
-    assert!(faults.is_empty(), "{faults:#?}");
-}
-
-/// A client with a window has nothing more to say until it is answered: what the server has read
-/// and kept while memory was full must not wait for more bytes.
-#[test]
-fn l20_what_was_read_ahead_is_confirmed_without_further_input() {
-    for publisher in Publisher::ALL {
-        let home = Home::new(PRESSED);
-        let process = home.start();
-        let (mut input, mut output) = publisher.connect(&process, 0, 0).unwrap();
-        input.set_patience(Duration::from_millis(500)).unwrap();
-        let (mut sent, mut confirmed) = (0, 0);
-        let message = |number| Message {
-            producer: 0,
-            number,
-        };
-        // Full memory: a whole window is open and nothing is answered.
-        loop {
-            while sent < confirmed + WINDOW {
-                let body = payload(message(sent), WINDOW_BODY_BYTES);
-                let target = Target::Queue("pressed");
-                let bytes = publisher.encode(message(sent), target, &body);
-                output.write_all(&bytes).unwrap();
-                sent += 1;
-            }
-            match publisher.read_confirm(&mut input, message(confirmed)) {
-                Ok(()) => confirmed += 1,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => panic!("{publisher:?}: {error}"),
-            }
-        }
-        input.set_patience(PATIENCE).unwrap();
-        let stomp = Stomp::connect(process.tcp("stomp"));
-        let consuming = std::thread::spawn(move || -> io::Result<()> {
-            let mut stomp = stomp?;
-            stomp.subscribe("/queue/pressed")?;
-            for _ in 0..sent {
-                let message = stomp.next()?;
-                stomp.ack(&message)?;
-            }
-            Ok(())
-        });
-        while confirmed < sent {
-            if let Err(error) = publisher.read_confirm(&mut input, message(confirmed)) {
-                panic!("{publisher:?}: {confirmed} of {sent} confirmed, then {error}");
-            }
-            confirmed += 1;
-        }
-        consuming.join().unwrap().unwrap();
-    }
-}
-
-/// Returns once no publisher was confirmed anything for [`SILENCE`], which is longer than 1.5 times
-/// the keep-alive of the MQTT publisher, although much is sent.
-fn wait_for_silence(ledger: &Ledger) {
-    let mut last = (ledger.confirms(), Instant::now());
-    wait_until("full memory", Duration::from_secs(30), || {
-        let confirms = ledger.confirms();
-        if confirms != last.0 {
-            last = (confirms, Instant::now());
-        }
-        last.1.elapsed() > SILENCE && ledger.sums().open_bytes > 1_000_000
-    });
-}
-
 const CONFIG: &str = r#"
 [storage]
 segment_size = "8MiB"
@@ -564,19 +450,7 @@ connect_timeout_ms = 1000
 [limits.max_frame_bytes]
 http = "1MiB"
 "#;
-const PRESSED: &str = r#"
-[storage]
-segment_size = "8MiB"
-[limits]
-memory = "4MiB"
-[[queue]]
-name = "pressed"
-"#;
-/// More than `limits.read_ahead_bytes`, by less than one read.
-const WINDOW: u64 = 72;
-const WINDOW_BODY_BYTES: usize = 4_096;
-const ROUNDS: usize = 10;
+const ROUNDS: usize = 2;
 const RSS_BYTES: u64 = 16 << 20;
 const LORISES: usize = 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-const SILENCE: Duration = Duration::from_millis(2_500);

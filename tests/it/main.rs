@@ -7,9 +7,11 @@
 )]
 
 mod admin;
+mod back_pressure;
 mod config;
 mod cross_protocol;
 mod limits;
+mod mqtt;
 mod process;
 mod recovery;
 mod stomp;

@@ -7,7 +7,7 @@ use ternmq_core::effect::Answer;
 use ternmq_core::error::Refusal;
 use ternmq_mqtt::{ConnAck, Connect, Version};
 
-use super::{CONNECT, Flow, Hold, State, token};
+use super::{CONNECT, Flow, State, token};
 use crate::frontends::{Ended, Turn};
 
 /// Who a client is that does not say so.
@@ -15,6 +15,7 @@ const ANONYMOUS: &str = "anonymous";
 
 /// Reason codes of MQTT 5.0; CONNACK of older versions gets the nearest return code.
 const UNSUPPORTED_VERSION: u8 = 0x84;
+const CLIENT_ID_INVALID: u8 = 0x85;
 const NOT_AUTHORIZED: u8 = 0x87;
 const SERVER_UNAVAILABLE: u8 = 0x88;
 
@@ -34,6 +35,10 @@ impl State {
                 client = packet.client_id,
                 "will accepted but not sent: not served yet"
             );
+        }
+        if packet.client_id.len() > self.options.max_name_bytes {
+            self.refuse_connect(CLIENT_ID_INVALID, turn);
+            return Err(Ended::Fault("client id is too long".into()));
         }
         self.keep_alive_s = packet.keep_alive_s;
         if let Some(max) = self.options.max_keep_alive_s
@@ -60,7 +65,7 @@ impl State {
             window: self.options.max_inflight.into(),
             token: Some(token(CONNECT, 0)),
         }));
-        Ok(Flow::Park(Hold::Connecting))
+        Ok(Flow::Connecting)
     }
 
     pub(super) fn answer_connect(

@@ -3,13 +3,16 @@
 //! A message of MQTT is copied as it came in, with flags and packet id written anew; one of
 //! another protocol is converted through the canonical view and counts as QoS 1.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 
 use ternmq_core::command::{Command, Outcome, Settle, Tags};
 use ternmq_core::dialect::Dialect;
 use ternmq_core::effect::Delivery;
 use ternmq_core::ids::{ConsumerKey, Tag};
-use ternmq_core::message::{Ends, Run};
+use ternmq_core::message::Run;
 use ternmq_mqtt::{Conversion, Packets, Patch, Properties, QoS, Version};
 use ternmq_mqtt::{convert, patch_head, patch_run};
 
@@ -30,11 +33,38 @@ pub(super) struct Deliveries {
     newest: Tag,
     /// The newest tag written.
     written: Tag,
-    /// Encoded, not written: last tag, room, and whether the client will not acknowledge it.
-    encoded: VecDeque<(Tag, u32, Option<u32>)>,
-    /// The same of deliveries without a tag, numbered here.
+    /// Encoded, not written. Tags rise: a resumed session gets all that it holds, oldest first,
+    /// before anything new, and each once.
+    encoded: VecDeque<Encoded>,
+    /// Numbers and room of deliveries without a tag, numbered here.
     loose: VecDeque<(Tag, u32)>,
     loose_newest: Tag,
+}
+
+/// A delivery in the output.
+#[derive(Debug)]
+struct Encoded {
+    last: Tag,
+    count: u32,
+    room: u32,
+    /// The client will acknowledge it; else it is settled when it is written (law L10).
+    acknowledged: bool,
+}
+
+impl Encoded {
+    fn settled(&self) -> Settle {
+        let first = self.last + 1 - Tag::from(self.count);
+        accepted(first, self.count)
+    }
+}
+
+fn accepted(first: Tag, n: u32) -> Settle {
+    Settle {
+        consumer: ConsumerKey::SESSION,
+        tags: Tags::Range { first, n },
+        outcome: Outcome::Accepted,
+        token: None,
+    }
 }
 
 /// The packet id of a tag.
@@ -43,18 +73,13 @@ fn packet_id(tag: Tag) -> u16 {
 }
 
 impl Deliveries {
-    /// The deliveries that consecutive packet ids stand for, as far as they can have been sent.
-    pub(super) fn settle(&self, consumer: ConsumerKey, first: u16, n: usize) -> Option<Settle> {
+    /// The deliveries that consecutive packet ids stand for, as far as they can have been sent:
+    /// the newest ones with these ids. Which of them are held the core knows.
+    pub(super) fn settle(&self, first: u16, n: usize) -> Option<Settle> {
         let back = (Tag::from(packet_id(self.newest)) + IDS - Tag::from(first)) % IDS;
         let first = self.newest.checked_sub(back).filter(|tag| *tag > 0)?;
-        let n = u32::try_from(n).ok()?;
-        let tags = Tags::Range { first, n };
-        Some(Settle {
-            consumer,
-            tags,
-            outcome: Outcome::Accepted,
-            token: None,
-        })
+        let n = Tag::try_from(n).ok()?.min(self.newest - first + 1);
+        Some(accepted(first, u32::try_from(n).ok()?))
     }
 
     /// Notes an encoded delivery at the end of the output.
@@ -67,54 +92,41 @@ impl Deliveries {
         } else {
             let last = delivery.tag + Tag::from(delivery.count) - 1;
             self.newest = self.newest.max(last);
-            let quiet = (!acknowledged).then_some(delivery.count);
-            self.encoded.push_back((last, room, quiet));
+            self.encoded.push_back(Encoded {
+                last,
+                count: delivery.count,
+                room,
+                acknowledged,
+            });
             output.mark(ConsumerKey::SESSION, last);
         }
     }
 
     /// The kernel took some output: gives back the room and says what was written.
-    pub(super) fn written(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn written(&mut self, output: &mut Output, commands: &mut Vec<Command>) {
         let mut room = 0u32;
         let before = self.written;
-        let written: Vec<_> = turn.output.take_written().collect();
-        for (consumer, tag) in written {
+        for (consumer, tag) in output.take_written() {
             if consumer == UNSETTLED {
                 while let Some((_, bytes)) = self.loose.pop_front_if(|(at, _)| *at <= tag) {
                     room = room.saturating_add(bytes);
                 }
                 continue;
             }
-            // Tags sent again after a resumption are lower than the newest one written before.
-            while let Some((last, bytes, quiet)) = self.encoded.pop_front() {
-                room = room.saturating_add(bytes);
-                if let Some(n) = quiet {
-                    let tags = Tags::Range {
-                        first: last + 1 - Tag::from(n),
-                        n,
-                    };
-                    let consumer = ConsumerKey::SESSION;
-                    let outcome = Outcome::Accepted;
-                    let settle = Settle {
-                        consumer,
-                        tags,
-                        outcome,
-                        token: None,
-                    };
-                    turn.commands.push(Command::Settle(settle));
-                }
-                if last == tag {
-                    break;
+            while let Some(done) = self.encoded.pop_front_if(|encoded| encoded.last <= tag) {
+                room = room.saturating_add(done.room);
+                if !done.acknowledged {
+                    commands.push(Command::Settle(done.settled()));
                 }
             }
-            self.written = self.written.max(tag);
+            self.written = tag;
         }
         if self.written > before {
             let (consumer, tag) = (ConsumerKey::SESSION, self.written);
-            turn.commands.push(Command::Written { consumer, tag });
+            commands.push(Command::Written { consumer, tag });
         }
         if room > 0 {
-            turn.commands.push(Command::Room(room));
+            commands.push(Command::Room(room));
         }
         if self.encoded.is_empty() && self.loose.is_empty() {
             self.encoded.shrink_to(16);
@@ -178,19 +190,22 @@ impl State {
     fn convert(
         &self,
         run: &Run,
-        (first, count): (u32, u32),
+        messages: (u32, u32),
         patch: Patch,
         from: Version,
         output: &mut Output,
     ) -> bool {
-        let ends = ends(run, first, count);
-        let packets = Packets::new(run.slice(first, count), &ends);
-        let conversion = Conversion {
-            from,
-            to: self.version,
-            patch,
-        };
-        convert(output.buffer(), packets, conversion).is_ok()
+        let mut sent = true;
+        in_parts(run, messages, |packets, offset| {
+            let first_id = packet_id(Tag::from(patch.first_id) + Tag::from(offset));
+            let conversion = Conversion {
+                from,
+                to: self.version,
+                patch: Patch { first_id, ..patch },
+            };
+            sent &= convert(output.buffer(), packets, conversion).is_ok();
+        });
+        sent
     }
 
     /// Messages of another protocol.
@@ -235,26 +250,40 @@ fn stored_qos(run: &Run) -> QoS {
 fn copy(run: &Run, first: u32, count: u32, patch: Patch, output: &mut Output) {
     let (start, end) = (run.start(first), run.end(first + count.max(1) - 1));
     let bytes = run.slice(first, count);
-    let same = |first: u8| first == if patch.retain { 0x31 } else { 0x30 };
-    if bytes.first().is_some_and(|first| same(*first)) {
+    let large = bytes.len() >= PIECE_BYTES;
+    let same = bytes.first() == Some(if patch.retain { &0x31 } else { &0x30 });
+    if same && large {
         output.push(run.block().slice(start..end));
-    } else if count == 1 && bytes.len() >= PIECE_BYTES {
+    } else if same {
+        output.buffer().extend_from_slice(bytes);
+    } else if count == 1 && large {
         let rest = patch_head(output.buffer(), bytes, patch);
         output.push(run.block().slice(start + rest..end));
     } else {
-        let ends = ends(run, first, count);
-        patch_run(output.buffer(), Packets::new(bytes, &ends), patch);
+        let out = output.buffer();
+        in_parts(run, (first, count), |packets, offset| {
+            let first_id = packet_id(Tag::from(patch.first_id) + Tag::from(offset));
+            patch_run(out, packets, Patch { first_id, ..patch });
+        });
     }
 }
 
-/// Where each of these messages ends, counted from the start of the first.
-fn ends(run: &Run, first: u32, count: u32) -> Vec<u32> {
-    match run.ends() {
-        Ends::Even(length) => (1..=count).map(|k| k * length).collect(),
-        Ends::Listed(_) => {
-            let start = run.start(first);
-            let end = |at| u32::try_from(run.end(at) - start).unwrap_or(u32::MAX);
-            (first..first + count).map(end).collect()
+/// Goes through messages of a run in parts whose ends need no allocation; the second argument is
+/// how many came before.
+fn in_parts(run: &Run, (first, count): (u32, u32), mut visit: impl FnMut(Packets<'_>, u32)) {
+    let mut ends = [0; PART];
+    let mut done = 0;
+    while done < count {
+        let (from, n) = (first + done, (count - done).min(PART as u32));
+        let start = run.start(from);
+        for (end, message) in ends.iter_mut().zip(from..from + n) {
+            *end = u32::try_from(run.end(message) - start).unwrap_or(u32::MAX);
         }
+        let ends = ends.get(..n as usize).unwrap_or_default();
+        visit(Packets::new(run.slice(from, n), ends), done);
+        done += n;
     }
 }
+
+/// Messages of a part.
+const PART: usize = 64;

@@ -2,7 +2,6 @@
 //! settlements and pings alone are looked for and done at once.
 
 use ternmq_core::command::Command;
-use ternmq_core::ids::ConsumerKey;
 use ternmq_mqtt::{Framed, frame, put_ping_resp};
 
 use super::State;
@@ -23,15 +22,42 @@ pub(super) enum Hold {
 #[derive(Debug, Default)]
 pub(super) struct Parked {
     bytes: Vec<u8>,
+    /// Bytes of the unfinished packet behind them, which the connection loop keeps.
+    unfinished: usize,
+    /// The last of the bytes cannot be framed, so nothing behind them can be understood.
+    broken: bool,
+    /// Bytes asked of the budget, 0 if nothing is.
+    asked: usize,
 }
 
 impl Parked {
-    pub(super) fn len(&self) -> usize {
-        self.bytes.len()
+    /// Whether more may be kept.
+    pub(super) fn has_space(&self, most: usize) -> bool {
+        !self.broken && self.bytes.len() + self.unfinished < most
     }
 
     pub(super) fn take(&mut self) -> Vec<u8> {
+        (self.unfinished, self.broken) = (0, false);
         std::mem::take(&mut self.bytes)
+    }
+
+    /// A publish waits for this many bytes, or has got them (0).
+    pub(super) fn ask(&mut self, bytes: usize) {
+        self.asked = bytes;
+    }
+
+    /// Whether the next reservation is served by what was set aside.
+    pub(super) fn is_granted(&self) -> bool {
+        self.asked > 0
+    }
+
+    /// Bytes that the next reservation may ask for: not more than what was set aside, or it lapses
+    /// and the connection queues again.
+    pub(super) fn portion(&self, largest: usize) -> usize {
+        match self.asked {
+            0 => largest,
+            asked => asked.min(largest),
+        }
     }
 }
 
@@ -39,27 +65,44 @@ const PUBACK: u8 = 4;
 const PINGREQ: u8 = 12;
 
 impl State {
-    /// Keeps whole packets until the read-ahead is full; returns how many bytes were taken. What
-    /// cannot be framed is left for the machine, which will say what is wrong with it.
+    /// Keeps the whole packets of a read; returns how many bytes were taken, all but an unfinished
+    /// packet. What cannot be framed is kept as well: the machine will say what is wrong with it
+    /// when its turn has come.
     pub(super) fn look_through(&mut self, input: &[u8], turn: &mut Turn<'_>) -> usize {
         let mut at = 0;
-        while self.parked.len() < self.options.read_ahead_bytes {
+        loop {
             let rest = input.get(at..).unwrap_or_default();
-            let Ok(Framed::Frame(packet)) = frame(rest, self.options.max_packet_bytes) else {
-                break;
-            };
-            at += packet.bytes.len();
-            match packet.bytes {
-                &[first, 2, high, low] if self.may_pass(first, PUBACK) => {
-                    self.settle_ids(u16::from_be_bytes([high, low]), 1, turn);
+            if self.parked.broken {
+                return input.len();
+            }
+            match frame(rest, self.options.max_packet_bytes) {
+                Ok(Framed::Frame(packet)) => {
+                    at += packet.bytes.len();
+                    self.look_at(packet.bytes, turn);
                 }
-                &[first, 0] if self.may_pass(first, PINGREQ) => {
-                    put_ping_resp(turn.output.buffer());
+                Ok(Framed::Need(_)) => {
+                    self.parked.unfinished = rest.len();
+                    return at;
                 }
-                bytes => self.parked.bytes.extend_from_slice(bytes),
+                Err(_) => {
+                    self.parked.bytes.extend_from_slice(rest);
+                    self.parked.broken = true;
+                }
             }
         }
-        at
+    }
+
+    fn look_at(&mut self, packet: &[u8], turn: &mut Turn<'_>) {
+        match packet {
+            // Id 0 is malformed, and that is the machine's to say.
+            &[first, 2, high, low] if self.may_pass(first, PUBACK) && (high, low) != (0, 0) => {
+                self.settle_ids(u16::from_be_bytes([high, low]), 1, turn);
+            }
+            &[first, 0] if self.may_pass(first, PINGREQ) => {
+                put_ping_resp(turn.output.buffer());
+            }
+            packet => self.parked.bytes.extend_from_slice(packet),
+        }
     }
 
     fn may_pass(&self, first: u8, kind: u8) -> bool {
@@ -68,7 +111,7 @@ impl State {
 
     /// Settles the deliveries of consecutive packet ids as far as they are out.
     pub(super) fn settle_ids(&mut self, first: u16, count: usize, turn: &mut Turn<'_>) {
-        if let Some(settle) = self.deliveries.settle(ConsumerKey::SESSION, first, count) {
+        if let Some(settle) = self.deliveries.settle(first, count) {
             turn.commands.push(Command::Settle(settle));
         }
     }

@@ -4,11 +4,14 @@
 //! PUBLISH packet it came in as its encoded original ([`FORMAT`]), so most deliveries are copies
 //! with another packet id. Not yet: QoS 2, wills, shared subscriptions and MQTT 5.0.
 
+mod blocks;
 mod connect;
 mod deliver;
 mod hold;
 mod publish;
 mod subscribe;
+#[cfg(test)]
+mod tests;
 mod topics;
 mod view;
 
@@ -16,7 +19,7 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use ternmq_core::command::Close;
+use ternmq_core::command::{Close, Command};
 use ternmq_core::effect::Answer;
 use ternmq_core::ids::{ConsumerKey, Token};
 use ternmq_core::message::Format;
@@ -25,6 +28,7 @@ use ternmq_mqtt::{AckKind, Connection, Error, Event, Limits, Version, put_acks, 
 use super::{End, Ended, Frontend, Parting, Turn};
 use crate::engine::Outgoing;
 
+use blocks::Blocks;
 use deliver::Deliveries;
 use hold::{Hold, Parked};
 use subscribe::Requests;
@@ -73,19 +77,26 @@ struct State {
     topics: Topics,
     requests: Requests,
     deliveries: Deliveries,
+    /// QoS 1 messages taken and not confirmed yet.
+    unanswered: u32,
+    /// DISCONNECT has come.
+    leaving: bool,
 }
 
 /// What to do after an event.
 enum Flow {
     Go,
-    /// The event is not handled: it and what follows waits.
-    Park(Hold),
+    /// Everything behind CONNECT waits.
+    Connecting,
+    /// What begins here in the input waits for memory, and everything behind it.
+    Park(usize),
 }
 
 /// The kinds of command that are answered, in the top byte of a token.
 const PUBLISH: u64 = 1;
 const CONNECT: u64 = 2;
 const REQUEST: u64 = 3;
+const GOODBYE: u64 = 4;
 
 fn token(kind: u64, value: u64) -> Token {
     Token(kind << 56 | value)
@@ -109,6 +120,8 @@ impl Mqtt {
             parked: Parked::default(),
             requests: Requests::default(),
             deliveries: Deliveries::default(),
+            unanswered: 0,
+            leaving: false,
         };
         Self {
             machine: Connection::server(limits, 0),
@@ -118,22 +131,23 @@ impl Mqtt {
 
     /// Handles complete packets; returns how many bytes they were.
     fn parse(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<usize, Ended> {
+        let mut blocks = Blocks::new(input, self.state.options.max_packet_bytes);
         let mut at = 0;
         loop {
-            let before = at;
+            blocks.begin_at(at);
             let event = match self.machine.poll_event(turn.now.mono_ms, input, &mut at) {
                 None => return Ok(at),
                 Some(Err(error)) => return Err(self.fault(error, turn)),
                 Some(Ok(event)) => event,
             };
-            let flow = self.state.handle(event, turn)?;
-            if let Flow::Park(hold) = flow {
-                self.state.hold = hold;
-                // A CONNECT is handled; a publish that found no memory comes again.
-                let from = if hold == Hold::Connecting { at } else { before };
-                let rest = input.get(from..).unwrap_or_default();
-                return Ok(from + self.state.look_through(rest, turn));
-            }
+            let (hold, from) = match self.state.handle(event, &mut blocks, turn)? {
+                Flow::Go => continue,
+                Flow::Connecting => (Hold::Connecting, at),
+                Flow::Park(from) => (Hold::Budget, from),
+            };
+            self.state.hold = hold;
+            let rest = input.get(from..).unwrap_or_default();
+            return Ok(from + self.state.look_through(rest, turn));
         }
     }
 
@@ -155,21 +169,37 @@ impl Mqtt {
 }
 
 impl State {
-    fn handle(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<Flow, Ended> {
+    fn handle(
+        &mut self,
+        event: Event<'_>,
+        blocks: &mut Blocks<'_>,
+        turn: &mut Turn<'_>,
+    ) -> Result<Flow, Ended> {
         match event {
-            Event::Publish(run) => return self.publish(&run, turn),
-            Event::Acks(run) => self.settle(&run, turn)?,
+            Event::Publish(run) => return self.publish(&run, blocks, turn),
+            Event::Acks(run) => self.settle(&run, turn),
             Event::Ping => put_ping_resp(turn.output.buffer()),
             Event::Subscribe(packet) => self.subscribe(&packet, turn)?,
             Event::Unsubscribe(packet) => self.unsubscribe(&packet, turn)?,
             Event::Connect(packet) => return self.connect(&packet, turn),
-            Event::Disconnect(_) => return Err(Ended::Goodbye),
+            Event::Disconnect(_) => return self.disconnect(turn),
         }
         Ok(Flow::Go)
     }
 
+    /// What was published before is still confirmed: the answer depends on no timing.
+    fn disconnect(&mut self, turn: &mut Turn<'_>) -> Result<Flow, Ended> {
+        self.leaving = true;
+        if self.unanswered == 0 {
+            return Err(Ended::Goodbye);
+        }
+        let token = token(GOODBYE, 0);
+        turn.commands.push(Command::Flush { token });
+        Ok(Flow::Go)
+    }
+
     fn answer_publish(
-        &self,
+        &mut self,
         value: u64,
         answer: &Answer,
         turn: &mut Turn<'_>,
@@ -178,6 +208,7 @@ impl State {
             Answer::Refused(why) => Err(Ended::Fault(format!("publish refused: {why}").into())),
             _ => {
                 let (first, count) = ((value & 0xffff) as u16, (value >> 16) as usize);
+                self.unanswered = self.unanswered.saturating_sub((value >> 16) as u32);
                 put_acks(turn.output.buffer(), AckKind::PubAck, first, count);
                 Ok(())
             }
@@ -216,12 +247,15 @@ impl Frontend for Mqtt {
                     .accept(turn.now.mono_ms, self.state.keep_alive_s);
                 self.unpark(turn)
             }
+            GOODBYE => Err(Ended::Goodbye),
             _ => self.state.answer_request(answer, turn),
         }
     }
 
     fn handle_delivery(&mut self, outgoing: &Outgoing, turn: &mut Turn<'_>) {
-        self.state.deliver(outgoing, turn);
+        if !self.state.leaving {
+            self.state.deliver(outgoing, turn);
+        }
     }
 
     fn handle_consumer_ended(
@@ -233,7 +267,7 @@ impl Frontend for Mqtt {
     }
 
     fn handle_written(&mut self, turn: &mut Turn<'_>) {
-        self.state.deliveries.written(turn);
+        self.state.deliveries.written(turn.output, turn.commands);
     }
 
     fn handle_timeout(&mut self, turn: &mut Turn<'_>) -> Result<(), Ended> {
@@ -257,7 +291,7 @@ impl Frontend for Mqtt {
 
     fn close(&mut self, parting: Parting) -> Close {
         Close {
-            polite: parting == Parting::Polite,
+            polite: parting == Parting::Polite || self.state.leaving,
             written: self.state.deliveries.last_written().into_iter().collect(),
         }
     }
@@ -267,7 +301,8 @@ impl Frontend for Mqtt {
     }
 
     fn wants_input(&self) -> bool {
-        self.state.parked.len() < self.state.options.read_ahead_bytes
+        let most = self.state.options.read_ahead_bytes;
+        !self.state.leaving && self.state.parked.has_space(most)
     }
 
     fn parked(&self) -> bool {

@@ -2,11 +2,12 @@
 
 use ternmq_core::address::{Address, Filter, QueueName, parse_fqqn};
 use ternmq_core::command::{BindRequest, BindTarget, Command};
-use ternmq_core::dialect::{Dialect, NameError};
+use ternmq_core::dialect::Dialect;
 use ternmq_core::effect::Answer;
 use ternmq_core::error::Refusal;
-use ternmq_mqtt::{Properties, QoS, SubAck, Subscribe, UnsubAck, Unsubscribe};
+use ternmq_mqtt::{Properties, QoS, SubAck, Subscribe, UnsubAck, Unsubscribe, Version};
 
+use super::topics::is_for_clients;
 use super::{Fifo, REQUEST, State, token};
 use crate::frontends::{Ended, Turn};
 
@@ -38,7 +39,7 @@ impl State {
         let (mut codes, mut requests) = (Vec::new(), Vec::new());
         for subscription in packet.subscriptions.iter() {
             let target = match subscription.filter {
-                Ok(filter) if filter.share.is_none() => self.target(filter.text).ok(),
+                Ok(filter) if filter.share.is_none() => self.target(filter.text),
                 _ => None,
             };
             codes.push(if target.is_some() {
@@ -86,20 +87,21 @@ impl State {
         Ok(())
     }
 
-    /// What a filter stands for.
-    fn target(&self, text: &str) -> Result<BindTarget, NameError> {
+    /// What a filter stands for; `None` for what no client may have.
+    fn target(&self, text: &str) -> Option<BindTarget> {
         let max = self.options.max_name_bytes;
         if let Some(name) = text.strip_prefix(QUEUE_PREFIX) {
-            let address = Address::parse(name, Dialect::Mqtt, max)?;
+            let address = Address::parse(name, Dialect::Mqtt, max).ok()?;
             let queue = QueueName::from(&address);
-            return Ok(BindTarget::Queue { address, queue });
+            return is_for_clients(&queue).then_some(BindTarget::Queue { address, queue });
         }
         if let Some((address, queue)) = parse_fqqn(text) {
-            let address = Address::parse(address, Dialect::Mqtt, max)?;
-            let queue = QueueName::parse(queue, Dialect::Mqtt, max)?;
-            return Ok(BindTarget::Queue { address, queue });
+            let address = Address::parse(address, Dialect::Mqtt, max).ok()?;
+            let queue = QueueName::parse(queue, Dialect::Mqtt, max).ok()?;
+            return is_for_clients(&queue).then_some(BindTarget::Queue { address, queue });
         }
-        Ok(BindTarget::Filter(Filter::parse(text, Dialect::Mqtt, max)?))
+        let filter = Filter::parse(text, Dialect::Mqtt, max).ok()?;
+        Some(BindTarget::Filter(filter))
     }
 
     pub(super) fn answer_request(
@@ -117,6 +119,11 @@ impl State {
                 let mut granted = granted.into_iter().map(|one| one.unwrap_or(FAILURE));
                 let code = |code: Option<u8>| code.or_else(|| granted.next()).unwrap_or(FAILURE);
                 let reasons: Vec<u8> = request.codes.into_iter().map(code).collect();
+                if self.version == Version::V31 && reasons.contains(&FAILURE) {
+                    return Err(Ended::Fault(
+                        "subscription refused, for which MQTT 3.1 has no word".into(),
+                    ));
+                }
                 let packet = SubAck {
                     id,
                     properties,

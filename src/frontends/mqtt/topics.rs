@@ -1,5 +1,8 @@
 //! Topic names to addresses, remembered per connection: a client publishes to few topics.
 
+#[cfg(test)]
+mod tests;
+
 use ternmq_core::address::{Address, QueueName, parse_fqqn};
 use ternmq_core::dialect::{Dialect, NameError};
 
@@ -38,27 +41,40 @@ impl Topics {
     ///
     /// # Errors
     /// A name that is too long or too deep for this broker.
-    pub(super) fn resolve(&mut self, topic: &str) -> Result<Destination, NameError> {
+    pub(super) fn resolve(&mut self, topic: &str) -> Result<&Destination, NameError> {
+        let at = match self.place_of(topic) {
+            Some(at) => at,
+            None => self.learn(topic)?,
+        };
+        self.next = at + 1;
+        // The place was found or filled just now.
+        self.known
+            .get(at)
+            .map(|(_, destination)| destination)
+            .ok_or(NameError::Empty)
+    }
+
+    fn place_of(&self, topic: &str) -> Option<usize> {
         let start = self.next.min(self.known.len());
-        for at in (start..self.known.len()).chain(0..start) {
-            if let Some((known, destination)) = self.known.get(at)
-                && **known == *topic
-            {
-                self.next = at + 1;
-                return Ok(destination.clone());
-            }
-        }
-        let destination = read(topic, self.max_bytes)?;
-        let entry = (Box::from(topic), destination.clone());
+        (start..self.known.len()).chain(0..start).find(|at| {
+            self.known
+                .get(*at)
+                .is_some_and(|(known, _)| **known == *topic)
+        })
+    }
+
+    /// Puts a new topic in the place of the one that was there for longest.
+    fn learn(&mut self, topic: &str) -> Result<usize, NameError> {
+        let entry = (Box::from(topic), read(topic, self.max_bytes)?);
         if self.known.len() < REMEMBERED {
             self.known.push(entry);
-        } else {
-            self.replace = (self.replace + 1) % REMEMBERED;
-            if let Some(place) = self.known.get_mut(self.replace) {
-                *place = entry;
-            }
+            return Ok(self.known.len() - 1);
         }
-        Ok(destination)
+        self.replace = (self.replace + 1) % REMEMBERED;
+        if let Some(place) = self.known.get_mut(self.replace) {
+            *place = entry;
+        }
+        Ok(self.replace)
     }
 }
 
@@ -74,4 +90,10 @@ fn read(topic: &str, max_bytes: usize) -> Result<Destination, NameError> {
         address: Address::parse(address, Dialect::Mqtt, max_bytes)?,
         queue: Some(QueueName::parse(queue, Dialect::Mqtt, max_bytes)?),
     })
+}
+
+/// Whether clients may name this queue: the queues of sessions and subscriptions are the broker's
+/// own, and whoever could name one could read or fill what belongs to somebody else.
+pub(super) fn is_for_clients(queue: &QueueName) -> bool {
+    !queue.as_str().starts_with('$')
 }

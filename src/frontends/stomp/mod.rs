@@ -105,7 +105,7 @@ struct State {
     /// Names this connection in message ids, acks and temporary destinations.
     name: Box<str>,
     confirms: Confirms,
-    gathering: Option<Gathering>,
+    gathering: Option<Box<Gathering>>,
     settling: Option<Settling>,
     subscriptions: Subscriptions,
     encoded: Encoded,

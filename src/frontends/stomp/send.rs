@@ -148,7 +148,7 @@ impl State {
                 self.parked.receipt = receipt.map(Box::from);
                 return Ok(Flow::Park);
             };
-            self.gathering = Some(Gathering {
+            self.gathering = Some(Box::new(Gathering {
                 target,
                 envelope,
                 charge,
@@ -156,7 +156,7 @@ impl State {
                 bytes: Vec::with_capacity(size),
                 ends: Vec::new(),
                 receipts: 0,
-            });
+            }));
         }
         if let Some(run) = &mut self.gathering {
             stored::append(&mut run.bytes, self.version, &block, frame.body);

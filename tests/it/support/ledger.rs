@@ -214,6 +214,18 @@ impl Ledger {
         sums
     }
 
+    /// Producers without a confirm and places without a delivery: they prove nothing.
+    pub(crate) fn idle(&self) -> Vec<String> {
+        let producers = (0..self.producers.len())
+            .filter(|&producer| self.confirms_of(producer) == 0)
+            .map(|producer| format!("producer {producer}"));
+        let places = self.places.iter().filter_map(|place| {
+            let place = place.lock().unwrap();
+            place.seen.is_empty().then(|| place.name.to_owned())
+        });
+        producers.chain(places).collect()
+    }
+
     /// Everything that went wrong.
     pub(crate) fn faults(&self) -> Vec<String> {
         let faults = |place: &Mutex<Place>| place.lock().unwrap().faults.clone();

@@ -25,6 +25,7 @@ pub(crate) struct Mqtt {
 #[derive(Debug)]
 pub(crate) struct Publish {
     pub(crate) qos: u8,
+    pub(crate) dup: bool,
     pub(crate) retain: bool,
     pub(crate) topic: String,
     /// 0 for QoS 0.
@@ -201,12 +202,13 @@ pub(crate) fn packet(first: u8, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn text(into: &mut Vec<u8>, text: &str) {
+pub(crate) fn text(into: &mut Vec<u8>, text: &str) {
     into.extend((text.len() as u16).to_be_bytes());
     into.extend_from_slice(text.as_bytes());
 }
 
-fn parse_publish(packet: &Packet) -> io::Result<Publish> {
+/// Reads a PUBLISH.
+pub(crate) fn parse_publish(packet: &Packet) -> io::Result<Publish> {
     let short = || io::Error::other("PUBLISH ends too early");
     let (first, body) = (packet.first, packet.body.as_slice());
     if first >> 4 != 3 {
@@ -225,6 +227,7 @@ fn parse_publish(packet: &Packet) -> io::Result<Publish> {
     };
     Ok(Publish {
         qos,
+        dup: first & 8 != 0,
         retain: first & 1 == 1,
         topic: String::from_utf8_lossy(topic).into_owned(),
         id,

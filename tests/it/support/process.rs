@@ -19,12 +19,14 @@ use super::wire::{PATIENCE, Wire};
 
 /// A directory with data and configuration, which outlives its server processes.
 pub(crate) struct Home {
-    directory: TempDir,
+    directory: Arc<TempDir>,
 }
 
 /// A running server. Dropping it kills it.
 pub(crate) struct Process {
     child: Child,
+    /// Also when its [`Home`] is gone, the directory stays until the process has ended.
+    _directory: Arc<TempDir>,
     addresses: BTreeMap<String, SocketAddr>,
     log: Arc<Mutex<VecDeque<String>>>,
     /// From exec until every listener was open, which is after recovery.
@@ -34,7 +36,7 @@ pub(crate) struct Process {
 impl Home {
     /// An empty directory whose configuration is `config` and the five listeners.
     pub(crate) fn new(config: &str) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = Arc::new(tempfile::tempdir().unwrap());
         let mut text = config.to_owned();
         text.push_str("\n[logging]\nformat = \"json\"\n");
         for (name, protocols) in LISTENERS {
@@ -68,6 +70,7 @@ impl Home {
         std::thread::spawn(move || follow(stderr, &kept, &announce));
         let mut process = Process {
             child,
+            _directory: Arc::clone(&self.directory),
             addresses: BTreeMap::new(),
             log,
             started_in: Duration::ZERO,

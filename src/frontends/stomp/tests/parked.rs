@@ -111,19 +111,3 @@ async fn l20_a_send_that_gets_no_memory_is_refused_with_its_receipt() {
     assert!(said.contains("\nreceipt-id:send\n"), "{said}");
     assert!(!client.stomp.parked());
 }
-
-/// Mutant caught: one command per SEND.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn messages_that_go_the_same_way_are_one_delivery() {
-    let world = World::new();
-    let mut client = world.client();
-    client
-        .feed("SUBSCRIBE\nid:s\ndestination:/topic/t\n\n\0")
-        .unwrap();
-    let send = |n: u32| format!("SEND\ndestination:/topic/t\nn:{n}\n\n{n}\0");
-    client.feed((0..50).map(send).collect::<String>()).unwrap();
-    let mut released = crate::engine::Released::default();
-    client.link.take(&mut released);
-    assert_eq!(released.deliveries.len(), 1);
-    assert_eq!(released.answers.len(), 2, "SUBSCRIBE and one run");
-}

@@ -271,5 +271,5 @@ fn last_words_wait_for_their_answer() {
 #[test]
 fn an_idle_front_end_is_small() {
     let size = size_of::<crate::frontends::stomp::Stomp>();
-    assert!(size <= 1_100, "{size} bytes");
+    assert!(size <= 1_000, "{size} bytes");
 }

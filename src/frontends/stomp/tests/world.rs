@@ -7,7 +7,7 @@ use std::time::Duration;
 use ternmq_core::dialect::Dialect;
 use ternmq_journal::vfs::SimDisk;
 
-use crate::engine::{Charge, Engine, EngineOptions, Link, Released, Seed};
+use crate::engine::{Charge, Engine, EngineOptions, Link, Outgoing, Released, Seed};
 use crate::frontends::stomp::{Stomp, StompOptions};
 use crate::frontends::{Ended, Frontend, Output, Turn};
 
@@ -133,6 +133,24 @@ impl Client {
             }
             Ok(())
         })
+    }
+
+    /// Takes deliveries as the connection loop does, without encoding them yet.
+    pub(super) async fn take_deliveries(&mut self) -> Vec<Outgoing> {
+        let mut released = Released::default();
+        let taken = async {
+            while released.deliveries.is_empty() {
+                self.link.take(&mut released);
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let in_time = tokio::time::timeout(Duration::from_secs(10), taken).await;
+        in_time.unwrap_or_else(|_| panic!("no deliveries"));
+        released.deliveries.into()
+    }
+
+    pub(super) fn deliver(&mut self, outgoing: &Outgoing) {
+        self.turn(|stomp, turn| stomp.handle_delivery(outgoing, turn));
     }
 
     /// What the front-end has said, all of it written.
