@@ -67,7 +67,8 @@ impl Broker {
             let left = u32::try_from(end - piece.sequence).unwrap_or(u32::MAX);
             piece.count = piece.count.min(left);
             match queue.available_part(piece) {
-                // The clock may have been set since: only what is over goes (law L17).
+                // The wall clock may lag or have been set since: only what is over goes (law L17),
+                // the rest waits for its time.
                 Some(piece) if self.is_over(piece) => {
                     if pass.steps(1) == 0 {
                         end = next;
@@ -76,7 +77,13 @@ impl Broker {
                     next = piece.sequence + u64::from(piece.count);
                     self.expire_piece(id, piece, pass);
                 }
-                Some(piece) => next = piece.sequence + u64::from(piece.count),
+                Some(piece) => {
+                    next = piece.sequence + u64::from(piece.count);
+                    let run = self.store.run(piece.run).map(Arc::clone);
+                    if let Some(run) = run.filter(|_| piece.flags & MOVED == 0) {
+                        self.watch_expiry(id, piece.sequence, piece.count, &run);
+                    }
+                }
                 None => next = piece.sequence + 1,
             }
         }

@@ -271,6 +271,19 @@ fn l15_message_that_expires_in_the_expiry_queue_stays_in_it() {
     assert_eq!(bodies(&effects), ["a"]);
 }
 
+/// Mutant caught: `expire` that does not set the deadline of what is not over yet again.
+#[test]
+fn l17_a_wall_clock_that_lags_delays_expiry_and_loses_none() {
+    let mut shell = Shell::new();
+    let due = shell.now.wall_ms + 50;
+    shell.publish(SENDER, SendMode::Anycast, expiring("q", &["a", "b"], due));
+    shell.now.wall_ms -= 20;
+    shell.sleep(50);
+    assert_eq!(shell.broker.counts().expired, 0);
+    shell.sleep(20);
+    assert_eq!(shell.broker.counts().expired, 2);
+}
+
 #[test]
 fn l17_what_is_out_expires_when_it_comes_back() {
     let mut shell = Shell::new();

@@ -324,7 +324,7 @@ fn run(ops: Vec<Op>) {
     drop(peers);
     world.commit();
     World::open(world.disk.crash(2), |options| {
-        options.segment_size = 256 << 10
+        options.segment_size = 256 << 10;
     });
 }
 

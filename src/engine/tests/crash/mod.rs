@@ -42,8 +42,11 @@ fn settle(world: &World) {
     }
 }
 
+/// Answers, and messages as (retained, id), in order.
+type Drained = (Vec<(Token, Answer)>, Vec<(bool, u64)>);
+
 /// Takes everything that a client gets, in order.
-fn drain(world: &World, client: &Client) -> (Vec<(Token, Answer)>, Vec<(bool, u64)>) {
+fn drain(world: &World, client: &Client) -> Drained {
     let (mut answers, mut bodies) = (Vec::new(), Vec::new());
     loop {
         settle(world);
