@@ -2,7 +2,7 @@
 //!
 //! The state is serialised under the engine's lock, as of the end of the batch that is closed then
 //! (law L7), and written outside it by a thread of its own. A checkpoint is due after
-//! max(4 segments, 4 x the size of the last) of log, at most 4 GiB (design 7).
+//! max(3 segments, 4 x the size of the last) of log, at most 4 GiB (design 7).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -23,8 +23,9 @@ pub(crate) const SECTION_PLACES: u32 = 2;
 
 /// Segments with less than this share of live bytes are emptied (law L28).
 const VICTIM_PERCENT: u32 = 10;
-/// Segments of log between two checkpoints, at least.
-const LOG_SEGMENTS: usize = 4;
+/// Segments of log between two checkpoints, at least: two intervals and what fills while one is
+/// written stay in use.
+const LOG_SEGMENTS: usize = 3;
 const LOG_MAX: u64 = 4 << 30;
 
 /// The state as of a position of the log.

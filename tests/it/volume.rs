@@ -64,11 +64,11 @@ impl Leaver {
     fn leave(&mut self, number: u64) -> io::Result<()> {
         let topic = format!("volume-retained/{number}");
         self.mqtt.retain(&topic, &small(number))?;
-        if number % (RETAINED / DEAD) != 0 || number / (RETAINED / DEAD) >= DEAD {
+        let dead = number / (RETAINED / DEAD);
+        if !number.is_multiple_of(RETAINED / DEAD) || dead >= DEAD {
             return Ok(());
         }
-        let dead = small(number / (RETAINED / DEAD));
-        self.stomp.send("/queue/volume-doomed", &dead)?;
+        self.stomp.send("/queue/volume-doomed", &small(dead))?;
         let message = self.stomp.next()?;
         let id = message.header("ack").unwrap_or_default();
         let nack = [("id", id), ("requeue", "false")];
@@ -94,8 +94,9 @@ fn pass_through(home: &Home, process: &Process, messages: u64) -> io::Result<usi
     let mut leaver = Leaver::new(process)?;
     let mut most = 0;
     for number in 0..messages {
-        if number % (messages / RETAINED) == 0 && number / (messages / RETAINED) < RETAINED {
-            leaver.leave(number / (messages / RETAINED))?;
+        let left = number / (messages / RETAINED);
+        if number.is_multiple_of(messages / RETAINED) && left < RETAINED {
+            leaver.leave(left)?;
         }
         // Closed: the consumer has failed, which its result will tell.
         if ahead.send(number).is_err() {
@@ -196,7 +197,7 @@ const RETAINED: u64 = 100;
 const DEAD: u64 = 3;
 const LIVE: u64 = 10;
 const AHEAD: usize = 16;
-/// Fewer are in use at any time: those since the older of two checkpoints, which are four apart,
+/// Fewer are in use at any time: those since the older of two checkpoints, which are three apart,
 /// and what fills while one is written.
 const SEGMENTS: usize = 12;
 /// A server is back sooner after kill -9.
