@@ -1,9 +1,10 @@
 //! Subscriptions of an attached session.
 
 use crate::address::Filter;
-use crate::binding::{Binding, Holder};
+use crate::binding::Binding;
 use crate::broker::{Broker, Pass};
-use crate::command::{BindRequest, BindTarget, SettleMode};
+use crate::command::{BindOptions, BindRequest, BindTarget, RetainedReplay, SettleMode};
+use crate::consumer::ConsumerRef;
 use crate::effect::Answer;
 use crate::error::{Limit, Refusal};
 use crate::ids::{ConnectionId, Token};
@@ -50,10 +51,15 @@ impl Broker {
         if known.is_none() && state.subscriptions.len() >= self.limits.max_subscriptions {
             return Err(Refusal::LimitReached(Limit::Subscriptions));
         }
-        let qos = request.qos.min(1);
+        let options = BindOptions {
+            qos: request.options.qos.min(2),
+            ..request.options
+        };
         match &request.target {
             BindTarget::Filter(filter) => {
-                self.bind_filter(session, filter, &request, known, pass);
+                self.bind_filter(session, filter, options, known, pass);
+                self.ask_retained(session, filter, &request, known.is_none());
+                self.put_subscription(session, &request.target, options, None, pass);
             }
             BindTarget::Queue { address, queue } => {
                 if known.is_none_or(|known| known.consumer.is_none()) {
@@ -67,84 +73,90 @@ impl Broker {
                         return Err(Refusal::Unknown);
                     };
                     let consumer = self.add_consumer(lane, queue, SettleMode::Explicit);
-                    let subscription = Subscription {
-                        qos: 1,
-                        queued: true,
-                        consumer: Some(consumer),
-                    };
-                    self.put_subscription(session, request.target.clone(), subscription, pass);
+                    self.set_options(consumer, options);
+                    self.put_subscription(session, &request.target, options, Some(consumer), pass);
                     self.list(queue);
+                } else {
+                    let consumer = known.and_then(|known| known.consumer);
+                    consumer
+                        .into_iter()
+                        .for_each(|c| self.set_options(c, options));
+                    self.put_subscription(session, &request.target, options, consumer, pass);
                 }
-                return Ok(1);
             }
         }
-        Ok(qos)
+        Ok(options.qos)
     }
 
     fn bind_filter(
         &mut self,
         session: SessionRef,
         filter: &Filter,
-        request: &BindRequest,
+        options: BindOptions,
         known: Option<Subscription>,
         pass: &mut Pass<'_>,
     ) {
-        let holder = Holder::Session(session);
-        if let Some(Subscription { qos, queued, .. }) = known {
-            self.trie.remove(
-                filter,
-                &Binding {
-                    holder,
-                    qos,
-                    queued,
-                },
-            );
+        if let Some(known) = known {
+            let binding = Binding::session(session, known.options);
+            self.trie.remove(filter, &binding);
         } else {
             self.add_exact(filter);
         }
-        let (qos, queued) = (request.qos.min(1), request.queued);
-        self.trie.insert(
-            filter,
-            Binding {
-                holder,
-                qos,
-                queued,
-            },
-        );
-        if qos > 0 || queued {
+        self.trie.insert(filter, Binding::session(session, options));
+        if options.qos > 0 || options.queued {
             self.session_queue(session, pass);
         }
-        if let Some(state) = self.sessions.at_mut(session.0) {
-            state.replays.retain(|replay| replay.filter != *filter);
-            if request.retained {
-                let replay = Replay {
-                    filter: filter.clone(),
-                    qos,
-                    after: None,
-                };
-                state.replays.push_back(replay);
-            }
-        }
-        let subscription = Subscription {
-            qos,
-            queued,
-            consumer: None,
+    }
+
+    /// Sends retained values if the subscription asks for them; a replay that runs ends.
+    fn ask_retained(
+        &mut self,
+        session: SessionRef,
+        filter: &Filter,
+        request: &BindRequest,
+        is_new: bool,
+    ) {
+        let Some(state) = self.sessions.at_mut(session.0) else {
+            return;
         };
-        self.put_subscription(session, request.target.clone(), subscription, pass);
+        state.replays.retain(|replay| replay.filter != *filter);
+        let wanted = match request.retained {
+            RetainedReplay::Always => true,
+            RetainedReplay::IfNew => is_new,
+            RetainedReplay::Never => false,
+        };
+        if wanted {
+            state.replays.push_back(Replay {
+                filter: filter.clone(),
+                qos: request.options.qos.min(2),
+                after: None,
+            });
+        }
     }
 
     fn put_subscription(
         &mut self,
         session: SessionRef,
-        target: BindTarget,
-        subscription: Subscription,
+        target: &BindTarget,
+        options: BindOptions,
+        consumer: Option<ConsumerRef>,
         pass: &mut Pass<'_>,
     ) {
         self.routes.change();
         if let Some(state) = self.sessions.at_mut(session.0) {
+            let subscription = Subscription { options, consumer };
             state.subscriptions.insert(target.clone(), subscription);
+            state.count_ids();
         }
-        self.write_target(session, &target, pass);
+        self.write_target(session, target, pass);
+    }
+
+    /// What a consumer of a named queue was granted.
+    pub(crate) fn set_options(&mut self, consumer: ConsumerRef, options: BindOptions) {
+        if let Some(consumer) = self.consumers.at_mut(consumer.0) {
+            consumer.granted = options.qos;
+            consumer.subscription_id = options.id;
+        }
     }
 
     /// Writes down how a subscription to a filter stands.
@@ -181,8 +193,7 @@ impl Broker {
         Some(BindingRecord {
             session: state.name.clone(),
             target: target.clone(),
-            qos: subscription.qos,
-            queued: subscription.queued,
+            options: subscription.options,
             replaying,
         })
     }
@@ -231,20 +242,14 @@ impl Broker {
         let Some(gone) = state.subscriptions.remove(target) else {
             return false;
         };
+        state.count_ids();
         let lane = state.lane;
         self.routes.change();
         match (target, gone.consumer) {
             (BindTarget::Filter(filter), _) => {
                 state.replays.retain(|replay| replay.filter != *filter);
-                let (holder, qos) = (Holder::Session(session), gone.qos);
-                self.trie.remove(
-                    filter,
-                    &Binding {
-                        holder,
-                        qos,
-                        queued: gone.queued,
-                    },
-                );
+                let binding = Binding::session(session, gone.options);
+                self.trie.remove(filter, &binding);
                 self.remove_exact(filter);
             }
             (BindTarget::Queue { .. }, Some(consumer)) => {

@@ -1,5 +1,6 @@
 //! What ties an address pattern to a receiver: the leaves of the topic trie.
 
+use crate::command::BindOptions;
 use crate::ids::QueueId;
 use crate::session::SessionRef;
 
@@ -7,10 +8,7 @@ use crate::session::SessionRef;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Binding {
     pub(crate) holder: Holder,
-    /// 0: messages come without a queue.
-    pub(crate) qos: u8,
-    /// Messages sent at most once go through the queue too.
-    pub(crate) queued: bool,
+    pub(crate) options: BindOptions,
 }
 
 /// Who gets what matches.
@@ -27,8 +25,15 @@ impl Binding {
     pub(crate) fn queue(id: QueueId) -> Self {
         Self {
             holder: Holder::Queue(id),
-            qos: 1,
-            queued: true,
+            options: BindOptions::default(),
+        }
+    }
+
+    /// What a subscription of a session asks for.
+    pub(crate) fn session(session: SessionRef, options: BindOptions) -> Self {
+        Self {
+            holder: Holder::Session(session),
+            options,
         }
     }
 }

@@ -86,7 +86,7 @@ pub struct Broker {
     pub(crate) scratch: Vec<Inflight>,
     settlements: Settlements,
     /// Reused by publishes.
-    pub(crate) targets: Vec<QueueId>,
+    pub(crate) targets: Vec<(QueueId, u16)>,
 }
 
 /// Work that one call may leave to the next.

@@ -291,13 +291,37 @@ pub enum BindTarget {
 pub struct BindRequest {
     /// To what.
     pub target: BindTarget,
-    /// 0 gets messages without a queue; 1 from the session's queue.
+    /// How.
+    pub options: BindOptions,
+    /// When to send retained values.
+    pub retained: RetainedReplay,
+}
+
+/// How a subscription gets its messages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct BindOptions {
+    /// 0 gets messages without a queue; 1 and 2 from the session's queue, 2 in two steps (law L13).
     pub qos: u8,
     /// Messages sent at most once go through the session's queue too, so that none is missed
     /// between two connections.
     pub queued: bool,
-    /// Send retained values.
-    pub retained: bool,
+    /// Not what the session's own connection publishes.
+    pub no_local: bool,
+    /// Live messages keep the mark of a retained one.
+    pub retain_as_published: bool,
+    /// Told with each message; 0 is none.
+    pub id: u32,
+}
+
+/// When a new subscription gets retained values.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RetainedReplay {
+    /// Each time.
+    Always,
+    /// If the session has no such subscription yet.
+    IfNew,
+    /// Not at all.
+    Never,
 }
 
 /// Pulls messages as leases (REST).

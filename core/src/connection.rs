@@ -155,7 +155,7 @@ impl Broker {
             .is_some_and(|connection| connection.ended);
         match command {
             Command::Close(_) => true,
-            Command::Publish(publish) => !ended || publish.run.envelope.at_most_once,
+            Command::Publish(publish) => !ended || publish.run.envelope.is_at_most_once(),
             _ => !ended,
         }
     }

@@ -94,6 +94,10 @@ pub(crate) struct Consumer {
     pub(crate) settle: SettleMode,
     /// Not among those its queue asks: it waits for credit or room.
     pub(crate) parked: bool,
+    /// QoS that a session's subscription to a named queue was granted.
+    pub(crate) granted: u8,
+    /// Told with each message; 0 is none.
+    pub(crate) subscription_id: u32,
 }
 
 /// Most tags between the oldest unsettled and the newest delivery of a session, so that the 16-bit

@@ -42,6 +42,10 @@ pub enum Effect {
         count: u32,
         /// Leaves when the watermark has reached this.
         after: u64,
+        /// Published as a retained value, and these want to know.
+        retained: bool,
+        /// Ids of their subscriptions that match, rising.
+        subscriptions: Option<Arc<[u32]>>,
         /// To whom, shared with the route.
         targets: Arc<[Target]>,
     },
@@ -87,8 +91,13 @@ pub struct Delivery {
     pub attempts: u32,
     /// Sent again to a session that came back, after it had been written before.
     pub duplicate: bool,
-    /// Comes because of a new subscription.
+    /// Comes because of a new subscription, or was published as a retained value and the
+    /// subscription wants to know.
     pub retained: bool,
+    /// The QoS that its subscription was granted: what its sender asked for is cut to it.
+    pub granted: u8,
+    /// Ids of the subscriptions that match, rising.
+    pub subscriptions: Option<Arc<[u32]>>,
     /// From which queue, and the sequence of the first message; 0 if from none.
     pub queue: QueueId,
     /// Sequence of the first message in its queue.

@@ -40,6 +40,7 @@ pub mod settings;
 mod slots;
 mod store;
 mod subscription;
+mod subscription_ids;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

@@ -13,6 +13,17 @@ use crate::address::Address;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Format(pub u8);
 
+/// How often a message may reach a receiver, as far as its subscription allows.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Assurance {
+    /// MQTT QoS 0: subscribers get it without a queue, no settlement is expected.
+    AtMostOnce,
+    /// Settled by its receiver; all that has no other word for it.
+    AtLeastOnce,
+    /// MQTT QoS 2: handed over in two steps (law L13).
+    ExactlyOnce,
+}
+
 /// What the broker itself reads of a message.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Envelope {
@@ -20,14 +31,21 @@ pub struct Envelope {
     pub address: Address,
     /// Survives a crash of the broker if a durable queue takes it (law L9).
     pub durable: bool,
-    /// MQTT QoS 0: subscribers get it without a queue, no settlement is expected.
-    pub at_most_once: bool,
+    /// What its sender asks of every delivery.
+    pub assurance: Assurance,
     /// 0 to 9; 4 is normal.
     pub priority: u8,
     /// Wall time after which it is not delivered; 0 means never.
     pub expires_ms: u64,
     /// Wall time at which the broker took it.
     pub timestamp_ms: u64,
+}
+
+impl Envelope {
+    /// Whether nobody settles it.
+    pub fn is_at_most_once(&self) -> bool {
+        self.assurance == Assurance::AtMostOnce
+    }
 }
 
 /// Where each message of a run ends within its block.

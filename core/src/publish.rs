@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::broker::{AT_END, Broker, Pass};
 use crate::command::{Command, Publish, Retain};
-use crate::effect::{Answer, Effect};
+use crate::effect::Answer;
 use crate::error::{Limit, Refusal};
 use crate::ids::{ConnectionId, QueueId};
 use crate::message::Run;
@@ -26,8 +26,8 @@ impl Broker {
             pass.refuse(id, publish.token, why);
             return None;
         }
-        let direct = match self.plan(&publish, pass) {
-            Ok(direct) => direct,
+        let route = match self.plan(id, &publish, pass) {
+            Ok(route) => route,
             Err(why) => {
                 pass.refuse(id, publish.token, why);
                 return None;
@@ -40,7 +40,12 @@ impl Broker {
         }
         self.counts.published += u64::from(count);
         let targets = std::mem::take(&mut self.targets);
-        let routed = u32::try_from(targets.len() + direct.len()).unwrap_or(u32::MAX);
+        let at_most_once = publish.run.envelope.is_at_most_once();
+        let groups = route
+            .as_deref()
+            .map_or(&[][..], |route| route.groups(at_most_once));
+        let direct: usize = groups.iter().map(|group| group.count(id)).sum();
+        let routed = u32::try_from(targets.len() + direct).unwrap_or(u32::MAX);
         if routed == 0 {
             self.counts.unrouted += u64::from(count);
         }
@@ -66,20 +71,15 @@ impl Broker {
             name = name.max(position);
         }
         let waited_for = publish.run.envelope.durable && name != 0;
-        if !direct.is_empty() {
-            self.counts.delivered += direct.len() as u64 * u64::from(count);
+        if direct > 0 {
+            self.counts.delivered += direct as u64 * u64::from(count);
             let after = if waited_for { name + 1 } else { 0 };
-            let run = publish.run;
-            pass.out.effects.push(Effect::Fanout {
-                run,
-                first: 0,
-                count,
-                after,
-                targets: direct,
-            });
-        } else {
-            pass.out.garbage.push(publish.run);
+            let retained = publish.retain != Retain::No;
+            for group in groups {
+                group.send(id, &publish.run, (after, retained), pass);
+            }
         }
+        pass.out.garbage.push(publish.run);
         let after = if waited_for {
             AT_END
         } else {
@@ -94,17 +94,17 @@ impl Broker {
     fn write_if_durable(
         &mut self,
         run: &Run,
-        targets: &[QueueId],
+        targets: &[(QueueId, u16)],
         retained: bool,
         pass: &mut Pass<'_>,
     ) -> u64 {
-        let durable = |id: &&QueueId| {
-            run.envelope.durable && self.queues.get(*id).is_some_and(|queue| queue.durable)
+        let durable = |(id, _): &&(QueueId, u16)| {
+            run.envelope.durable && self.queues.get(id).is_some_and(|queue| queue.durable)
         };
-        let pairs: Vec<(QueueId, u64)> = targets
+        let pairs: Vec<(QueueId, u64, u16)> = targets
             .iter()
             .filter(durable)
-            .filter_map(|id| Some((*id, self.queues.get(id)?.next)))
+            .filter_map(|(id, flags)| Some((*id, self.queues.get(id)?.next, *flags)))
             .collect();
         if pairs.is_empty() && !retained {
             return 0;
@@ -115,21 +115,25 @@ impl Broker {
     /// Puts a stored run into queues.
     fn enqueue(
         &mut self,
-        targets: &[QueueId],
+        targets: &[(QueueId, u16)],
         stored: RunRef,
         name: u64,
         run: &Run,
         pass: &mut Pass<'_>,
     ) {
         let count = run.count();
-        for &id in targets {
+        for &(id, flags) in targets {
             let Some(queue) = self.queues.get_mut(&id) else {
                 continue;
             };
             let sequence = queue.next;
             queue.next += u64::from(count);
             let journalled = name != 0 && run.envelope.durable && queue.durable;
-            let flags = if journalled { JOURNALLED } else { 0 };
+            let flags = if journalled {
+                flags | JOURNALLED
+            } else {
+                flags
+            };
             queue.index.push(sequence, count, stored, 0, flags);
             let bounded = queue.is_bounded();
             self.counts.messages += u64::from(count);

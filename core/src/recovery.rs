@@ -9,10 +9,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::address::{Address, Filter};
-use crate::binding::{Binding, Holder};
+use crate::binding::Binding;
 use crate::broker::{Broker, Pass, discarded};
 use crate::checkpoint::Landing;
-use crate::command::{BindTarget, SettleMode};
+use crate::command::{BindOptions, BindTarget, SettleMode};
 use crate::consumer::{Lane, LaneRef};
 use crate::deadline::Deadline;
 use crate::effect::Out;
@@ -120,13 +120,13 @@ impl Broker {
         let message = decode_message(payload)?;
         let count = message.run.count();
         let run = self.recovered_run(position);
-        for (queue, sequence) in message.targets {
+        for (queue, sequence, flags) in message.targets {
             let landing = Landing {
                 sequence,
                 count,
                 run,
                 first: 0,
-                flags: 0,
+                flags,
             };
             self.recover_into(queue, landing)?;
         }
@@ -347,6 +347,8 @@ impl Broker {
             resend_listed: false,
             replay_listed: false,
             tag_mark: put.tag_mark,
+            with_ids: 0,
+            matched: None,
         })
     }
 
@@ -375,14 +377,13 @@ impl Broker {
     fn recover_binding(&mut self, session: SessionRef, record: BindingRecord) {
         let BindingRecord {
             target,
-            qos,
-            queued,
+            options,
             replaying,
             ..
         } = record;
         let consumer = match &target {
             BindTarget::Filter(filter) => {
-                self.recover_filter(session, filter, qos, queued, replaying);
+                self.recover_filter(session, filter, options, replaying);
                 None
             }
             BindTarget::Queue { address, queue } => {
@@ -398,15 +399,13 @@ impl Broker {
                     .map(|(queue, lane)| self.add_consumer(lane, queue, SettleMode::Explicit))
             }
         };
+        consumer
+            .into_iter()
+            .for_each(|consumer| self.set_options(consumer, options));
         if let Some(state) = self.sessions.at_mut(session.0) {
-            state.subscriptions.insert(
-                target,
-                Subscription {
-                    qos,
-                    queued,
-                    consumer,
-                },
-            );
+            let subscription = Subscription { options, consumer };
+            state.subscriptions.insert(target, subscription);
+            state.count_ids();
         }
     }
 
@@ -414,19 +413,10 @@ impl Broker {
         &mut self,
         session: SessionRef,
         filter: &Filter,
-        qos: u8,
-        queued: bool,
+        options: BindOptions,
         replaying: bool,
     ) {
-        let holder = Holder::Session(session);
-        self.trie.insert(
-            filter,
-            Binding {
-                holder,
-                qos,
-                queued,
-            },
-        );
+        self.trie.insert(filter, Binding::session(session, options));
         self.add_exact(filter);
         if let Some(state) = self.sessions.at_mut(session.0)
             && replaying
@@ -434,7 +424,7 @@ impl Broker {
             let filter = filter.clone();
             state.replays.push_back(Replay {
                 filter,
-                qos,
+                qos: options.qos,
                 after: None,
             });
         }

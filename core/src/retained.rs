@@ -9,7 +9,7 @@ use crate::broker::{Broker, Pass};
 use crate::effect::Delivery;
 use crate::ids::{ConsumerKey, QueueId};
 use crate::message::Run;
-use crate::queue::{JOURNALLED, RETAINED};
+use crate::queue::{JOURNALLED, RETAINED, granted_flag};
 use crate::record::{self, RefRecord};
 use crate::session::SessionRef;
 use crate::store::RunRef;
@@ -191,7 +191,7 @@ impl Broker {
             return;
         };
         let durable = state.durable;
-        let target = if run.envelope.at_most_once || qos == 0 {
+        let target = if run.envelope.is_at_most_once() || qos == 0 {
             None
         } else {
             state.queue
@@ -200,7 +200,8 @@ impl Broker {
         let bound = self.lanes.at(lane.0).map_or(0, |lane| lane.opened_after);
         let Some(id) = target else {
             let Some(connection) = connection else { return };
-            let after = if run.envelope.at_most_once {
+            let subscriptions = self.subscription_ids(session, &run.envelope.address);
+            let after = if run.envelope.is_at_most_once() {
                 bound
             } else {
                 bound.max(name + 1)
@@ -214,6 +215,8 @@ impl Broker {
                 attempts: 0,
                 duplicate: false,
                 retained: true,
+                granted: qos,
+                subscriptions,
                 queue: QueueId(0),
                 sequence: 0,
                 origin: None,
@@ -221,7 +224,8 @@ impl Broker {
             self.counts.delivered += 1;
             return self.send(connection, after, delivery, pass);
         };
-        self.enqueue_retained(id, value, durable.then_some(name), pass);
+        let granted = granted_flag(qos);
+        self.enqueue_retained(id, value, durable.then_some(name), granted, pass);
     }
 
     fn enqueue_retained(
@@ -229,6 +233,7 @@ impl Broker {
         id: QueueId,
         value: RetainedValue,
         durable_name: Option<u64>,
+        granted: u16,
         pass: &mut Pass<'_>,
     ) {
         let run = self.store.run(value.run).map(Arc::clone);
@@ -239,8 +244,8 @@ impl Broker {
         queue.next += 1;
         let durable_name = durable_name.filter(|&name| name != 0);
         let flags = match durable_name {
-            Some(_) => RETAINED | JOURNALLED,
-            None => RETAINED,
+            Some(_) => RETAINED | JOURNALLED | granted,
+            None => RETAINED | granted,
         };
         queue.index.push(sequence, 1, value.run, value.index, flags);
         self.counts.messages += 1;

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use crate::address::{Address, QueueName};
 use crate::binding::{Binding, Holder};
 use crate::broker::{Broker, Pass};
-use crate::command::{Publish, RoutingType, SendMode};
-use crate::effect::Target;
+use crate::command::{BindOptions, Publish, Retain, RoutingType, SendMode};
+use crate::effect::{Effect, Target};
 use crate::error::{Limit, Refusal};
 use crate::ids::{ConnectionId, QueueId};
 use crate::map::{Map, Seed};
+use crate::message::Run;
+use crate::queue::{AS_PUBLISHED, granted_flag};
 use crate::session::SessionRef;
 
 /// An address that something declared, created or bound to.
@@ -56,12 +58,94 @@ impl AddressState {
 pub(crate) struct Route {
     /// Queues that get every message.
     queues: Box<[QueueId]>,
-    /// Queues of sessions that get what is to be settled.
-    sessions: Box<[QueueId]>,
+    /// Queues of sessions.
+    sessions: Box<[Share]>,
     /// Connections that get messages sent at most once.
-    at_most_once: Arc<[Target]>,
+    at_most_once: Box<[Group]>,
     /// Connections that get all others without a queue.
-    direct: Arc<[Target]>,
+    direct: Box<[Group]>,
+}
+
+/// The queue of a session on a route.
+#[derive(Debug)]
+struct Share {
+    queue: QueueId,
+    /// Gets messages sent at most once too.
+    queued: bool,
+    /// Whose messages it does not get.
+    not_from: Option<ConnectionId>,
+    qos: u8,
+    retain_as_published: bool,
+}
+
+impl Share {
+    /// Flags of its entries.
+    fn flags(&self, retain: Retain) -> u16 {
+        let retained = self.retain_as_published && retain != Retain::No;
+        granted_flag(self.qos) | if retained { AS_PUBLISHED } else { 0 }
+    }
+}
+
+/// Connections that get the same bytes.
+#[derive(Debug)]
+pub(crate) struct Group {
+    no_local: bool,
+    retain_as_published: bool,
+    subscriptions: Option<Arc<[u32]>>,
+    targets: Arc<[Target]>,
+}
+
+impl Group {
+    /// How many get a message of this sender.
+    pub(crate) fn count(&self, from: ConnectionId) -> usize {
+        let not = self
+            .targets
+            .iter()
+            .filter(|target| self.skips(target, from));
+        self.targets.len() - if self.no_local { not.count() } else { 0 }
+    }
+
+    fn skips(&self, target: &Target, from: ConnectionId) -> bool {
+        self.no_local && target.connection == from
+    }
+
+    /// Sends them a run.
+    pub(crate) fn send(
+        &self,
+        from: ConnectionId,
+        run: &Arc<Run>,
+        (after, retained): (u64, bool),
+        pass: &mut Pass<'_>,
+    ) {
+        let targets = if self.targets.iter().any(|target| self.skips(target, from)) {
+            let others = self.targets.iter().filter(|t| !self.skips(t, from));
+            others.copied().collect()
+        } else {
+            Arc::clone(&self.targets)
+        };
+        if !targets.is_empty() {
+            pass.out.effects.push(Effect::Fanout {
+                run: Arc::clone(run),
+                first: 0,
+                count: run.count(),
+                after,
+                retained: retained && self.retain_as_published,
+                subscriptions: self.subscriptions.clone(),
+                targets,
+            });
+        }
+    }
+}
+
+impl Route {
+    /// Who gets a message without a queue.
+    pub(crate) fn groups(&self, at_most_once: bool) -> &[Group] {
+        if at_most_once {
+            &self.at_most_once
+        } else {
+            &self.direct
+        }
+    }
 }
 
 /// Whether an address is one of a connection's temporary ones, as front-ends name them.
@@ -74,8 +158,6 @@ pub(crate) fn is_temporary(address: &Address) -> bool {
 pub(crate) struct Routes {
     version: u64,
     cache: Map<Address, (u64, Arc<Route>)>,
-    /// Of every message that has no target without a queue.
-    nobody: Arc<[Target]>,
     /// The newest record that changed routing: answers that rest on nothing else wait for it.
     pub(crate) position: u64,
 }
@@ -85,9 +167,13 @@ impl Routes {
         Self {
             version: 0,
             cache: Map::with_hasher(seed),
-            nobody: Arc::new([]),
             position: 0,
         }
+    }
+
+    /// Rises with every change (law L24).
+    pub(crate) fn version(&self) -> u64 {
+        self.version
     }
 
     /// Something that routes depend on has changed.
@@ -99,40 +185,55 @@ impl Routes {
 /// Matches of one session, merged.
 struct Merged {
     session: SessionRef,
-    qos: u8,
-    queued: bool,
+    options: BindOptions,
+    ids: Vec<u32>,
+}
+
+impl Merged {
+    fn add(&mut self, next: &mut Self) {
+        let (all, one) = (&mut self.options, next.options);
+        all.qos = all.qos.max(one.qos);
+        all.queued |= one.queued;
+        all.no_local &= one.no_local;
+        all.retain_as_published |= one.retain_as_published;
+        self.ids.append(&mut next.ids);
+    }
 }
 
 impl Broker {
-    /// Where the messages of a publish go: queues into `self.targets`, the rest as fan-out targets.
+    /// Where the messages of a publish go: queues into `self.targets`, the rest by the route.
     pub(crate) fn plan(
         &mut self,
+        from: ConnectionId,
         publish: &Publish,
         pass: &mut Pass<'_>,
-    ) -> Result<Arc<[Target]>, Refusal> {
+    ) -> Result<Option<Arc<Route>>, Refusal> {
         self.targets.clear();
         let envelope = &publish.run.envelope;
         let address = &envelope.address;
         if let Some(queue) = &publish.queue {
             let queue = self.named_queue(address, queue, None)?;
-            self.targets.push(queue);
-            return Ok(Arc::clone(&self.routes.nobody));
+            self.targets.push((queue, 0));
+            return Ok(None);
         }
         let (anycast, multicast) = self.sides(address, publish.mode, pass)?;
         if anycast && let Some(queue) = self.next_anycast(address) {
-            self.targets.push(queue);
+            self.targets.push((queue, 0));
         }
         if !multicast {
-            return Ok(Arc::clone(&self.routes.nobody));
+            return Ok(None);
         }
         let route = self.route(address);
-        self.targets.extend_from_slice(&route.queues);
-        if envelope.at_most_once {
-            Ok(Arc::clone(&route.at_most_once))
-        } else {
-            self.targets.extend_from_slice(&route.sessions);
-            Ok(Arc::clone(&route.direct))
-        }
+        self.targets
+            .extend(route.queues.iter().map(|queue| (*queue, 0)));
+        let at_most_once = envelope.is_at_most_once();
+        let takes = |share: &&Share| {
+            (share.queued || !at_most_once) && share.not_from.is_none_or(|not| not != from)
+        };
+        let shares = route.sessions.iter().filter(takes);
+        self.targets
+            .extend(shares.map(|share| (share.queue, share.flags(publish.retain))));
+        Ok(Some(route))
     }
 
     /// Which sides of an address a send uses, making what it may make.
@@ -287,14 +388,14 @@ impl Broker {
         self.trie
             .matches(address, |binding: &Binding| match binding.holder {
                 Holder::Queue(id) => queues.push(id),
-                Holder::Session(session) => {
-                    let Binding { qos, queued, .. } = *binding;
-                    merged.push(Merged {
-                        session,
-                        qos,
-                        queued,
-                    });
-                }
+                Holder::Session(session) => merged.push(Merged {
+                    session,
+                    options: binding.options,
+                    ids: Some(binding.options.id)
+                        .filter(|id| *id != 0)
+                        .into_iter()
+                        .collect(),
+                }),
             });
         queues.sort_unstable();
         queues.dedup();
@@ -302,45 +403,50 @@ impl Broker {
         merged.dedup_by(|next, first| {
             let same = next.session == first.session;
             if same {
-                first.qos = first.qos.max(next.qos);
-                first.queued |= next.queued;
+                first.add(next);
             }
             same
         });
-        self.split_route(queues, &merged)
+        self.split_route(queues, merged)
     }
 
-    fn split_route(&self, mut queues: Vec<QueueId>, merged: &[Merged]) -> Route {
+    fn split_route(&self, queues: Vec<QueueId>, merged: Vec<Merged>) -> Route {
         let mut sessions = Vec::new();
-        let (mut at_most_once, mut direct) = (Vec::new(), Vec::new());
-        for one in merged {
+        let (mut at_most_once, mut direct) = (Groups::default(), Groups::default());
+        for mut one in merged {
             let Some(session) = self.sessions.at(one.session.0) else {
                 continue;
             };
-            let target = session.connection.map(|connection| {
-                let after = self
-                    .lanes
-                    .at(session.lane.0)
-                    .map_or(0, |lane| lane.opened_after);
-                Target { connection, after }
+            let opened = self.lanes.at(session.lane.0).map(|lane| lane.opened_after);
+            let target = session.connection.map(|connection| Target {
+                connection,
+                after: opened.unwrap_or(0),
             });
-            match session.queue {
-                Some(queue) if one.queued => queues.push(queue),
-                Some(queue) if one.qos > 0 => {
-                    sessions.push(queue);
-                    at_most_once.extend(target);
-                }
-                _ => {
-                    at_most_once.extend(target);
-                    direct.extend(target);
-                }
+            let options = one.options;
+            let queue = session.queue.filter(|_| options.queued || options.qos > 0);
+            if let Some(queue) = queue {
+                sessions.push(Share {
+                    queue,
+                    queued: options.queued,
+                    not_from: session.connection.filter(|_| options.no_local),
+                    qos: options.qos,
+                    retain_as_published: options.retain_as_published,
+                });
+            }
+            one.ids.sort_unstable();
+            one.ids.dedup();
+            if queue.is_none() {
+                direct.add(&one, target);
+            }
+            if queue.is_none() || !options.queued {
+                at_most_once.add(&one, target);
             }
         }
         Route {
             queues: queues.into(),
             sessions: sessions.into(),
-            at_most_once: at_most_once.into(),
-            direct: direct.into(),
+            at_most_once: at_most_once.finish(),
+            direct: direct.finish(),
         }
     }
 
@@ -353,5 +459,36 @@ impl Broker {
         {
             self.addresses.remove(address);
         }
+    }
+}
+
+/// Connections by the options that their bytes depend on.
+#[derive(Default)]
+struct Groups(Vec<(bool, bool, Vec<u32>, Vec<Target>)>);
+
+impl Groups {
+    fn add(&mut self, one: &Merged, target: Option<Target>) {
+        let Some(target) = target else { return };
+        let (no_local, retain) = (one.options.no_local, one.options.retain_as_published);
+        let alike = |group: &&mut (bool, bool, Vec<u32>, Vec<Target>)| {
+            (group.0, group.1) == (no_local, retain) && group.2 == one.ids
+        };
+        match self.0.iter_mut().find(alike) {
+            Some(group) => group.3.push(target),
+            None => self
+                .0
+                .push((no_local, retain, one.ids.clone(), vec![target])),
+        }
+    }
+
+    fn finish(self) -> Box<[Group]> {
+        let group =
+            |(no_local, retain_as_published, ids, targets): (_, _, Vec<u32>, Vec<_>)| Group {
+                no_local,
+                retain_as_published,
+                subscriptions: (!ids.is_empty()).then(|| ids.into()),
+                targets: targets.into(),
+            };
+        self.0.into_iter().map(group).collect()
     }
 }

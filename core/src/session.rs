@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::address::{Filter, QueueName};
 use crate::broker::{Broker, Pass, Work};
-use crate::command::{Attach, BindTarget, Command, RoutingType, SettleMode};
+use crate::command::{Attach, BindOptions, BindTarget, Command, RoutingType, SettleMode};
 use crate::consumer::{ConsumerRef, Inflight, Lane, LaneRef, split};
 use crate::deadline::{Deadline, DeadlineKey};
 use crate::dialect::Dialect;
@@ -18,6 +18,7 @@ use crate::ids::{ConnectionId, ConsumerKey, QueueId};
 use crate::queue::Kind;
 use crate::record::{self, SessionRecord, Writer};
 use crate::retained::Replay;
+use crate::subscription_ids::Matched;
 
 /// A session in the broker's table.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -26,8 +27,7 @@ pub(crate) struct SessionRef(pub(crate) u32);
 /// One subscription of a session.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Subscription {
-    pub(crate) qos: u8,
-    pub(crate) queued: bool,
+    pub(crate) options: BindOptions,
     /// Competes for a named queue.
     pub(crate) consumer: Option<ConsumerRef>,
 }
@@ -59,6 +59,9 @@ pub(crate) struct Session {
     pub(crate) replay_listed: bool,
     /// Tags below may have been used (law L13).
     pub(crate) tag_mark: u64,
+    /// Subscriptions that have ids.
+    pub(crate) with_ids: usize,
+    pub(crate) matched: Option<Box<Matched>>,
 }
 
 /// Tags reserved ahead by one record (law L13).
@@ -187,6 +190,8 @@ impl Broker {
             resend_listed: false,
             replay_listed: false,
             tag_mark: 1 + TAGS_AHEAD,
+            with_ids: 0,
+            matched: None,
         };
         self.insert_session(session)
     }
@@ -532,6 +537,9 @@ impl Broker {
         let delivery = self.delivery(key, piece.tag, piece.part(), piece.queue, attempts);
         if let Some((mut delivery, after)) = delivery {
             delivery.duplicate = known > 0;
+            if let Some(consumer) = self.consumers.at(piece.consumer.0).copied() {
+                self.name_subscriptions(&mut delivery, &consumer);
+            }
             self.send(connection, after.max(opened), delivery, pass);
         }
         if let Some(lane) = self.lanes.at_mut(lane_ref.0) {

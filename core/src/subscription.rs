@@ -141,6 +141,8 @@ impl Broker {
             queue,
             settle,
             parked: false,
+            granted: 1,
+            subscription_id: 0,
         }));
         if let Some(lane) = self.lanes.at_mut(lane.0) {
             lane.consumers.push(consumer);

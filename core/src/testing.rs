@@ -13,13 +13,13 @@ pub(crate) use invariants::{check, durable_state};
 use crate::address::{Address, Filter, QueueName};
 use crate::broker::{Broker, BrokerOptions};
 use crate::command::{
-    Attach, BindRequest, BindTarget, Close, Command, Consume, Outcome, Publish, Receive, Retain,
-    SendMode, Settle, SettleMode, Source, Tags,
+    Attach, BindOptions, BindRequest, BindTarget, Close, Command, Consume, Outcome, Publish,
+    Receive, Retain, RetainedReplay, SendMode, Settle, SettleMode, Source, Tags,
 };
 use crate::dialect::Dialect;
 use crate::effect::{Answer, Delivery, Effect, Out};
 use crate::ids::{ConnectionId, ConsumerKey, Now, Tag, Token};
-use crate::message::{Envelope, Format, Run};
+use crate::message::{Assurance, Envelope, Format, Run};
 use crate::record::RecordSink;
 use crate::settings::{AddressPattern, AddressRule, SettingsTable};
 
@@ -284,7 +284,7 @@ pub(crate) fn run_of(to: &str, bodies: &[&str], set: impl FnOnce(&mut Envelope))
     let mut envelope = Envelope {
         address: address(to),
         durable: false,
-        at_most_once: false,
+        assurance: Assurance::AtLeastOnce,
         priority: 4,
         expires_ms: 0,
         timestamp_ms: 0,
@@ -311,7 +311,9 @@ pub(crate) fn transient(to: &str, bodies: &[&str]) -> Run {
 }
 
 pub(crate) fn at_most_once(to: &str, bodies: &[&str]) -> Run {
-    run_of(to, bodies, |envelope| envelope.at_most_once = true)
+    run_of(to, bodies, |envelope| {
+        envelope.assurance = Assurance::AtMostOnce
+    })
 }
 
 pub(crate) fn publish(mode: SendMode, run: Run, token: Option<Token>) -> Command {
@@ -386,9 +388,15 @@ pub(crate) fn clean(name: &str, token: Option<Token>) -> Attach {
 pub(crate) fn request(pattern: &str, qos: u8, retained: bool) -> BindRequest {
     BindRequest {
         target: BindTarget::Filter(filter(pattern)),
-        qos,
-        queued: false,
-        retained,
+        options: BindOptions {
+            qos,
+            ..BindOptions::default()
+        },
+        retained: if retained {
+            RetainedReplay::Always
+        } else {
+            RetainedReplay::Never
+        },
     }
 }
 
@@ -398,9 +406,12 @@ pub(crate) fn bind_queue(queue: &str) -> BindRequest {
             address: address(queue),
             queue: queue_name(queue),
         },
-        qos: 1,
-        queued: true,
-        retained: false,
+        options: BindOptions {
+            qos: 1,
+            queued: true,
+            ..BindOptions::default()
+        },
+        retained: RetainedReplay::Never,
     }
 }
 

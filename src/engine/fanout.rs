@@ -26,6 +26,8 @@ pub(crate) struct Fanout {
     pub(crate) first: u32,
     pub(crate) count: u32,
     pub(crate) after: u64,
+    pub(crate) retained: bool,
+    pub(crate) subscriptions: Option<Arc<[u32]>>,
     pub(crate) targets: Arc<[Target]>,
 }
 
@@ -92,6 +94,8 @@ impl Shared {
                             run: Arc::clone(&fanout.run),
                             first: fanout.first,
                             count: fanout.count,
+                            retained: fanout.retained,
+                            subscriptions: fanout.subscriptions.clone(),
                         };
                         let after = fanout.after.max(target.after);
                         dropped += contents.push_fanout(after, outgoing, limit);

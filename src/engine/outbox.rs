@@ -37,6 +37,10 @@ pub enum Outgoing {
         first: u32,
         /// Number of messages.
         count: u32,
+        /// Published as a retained value, and the subscription wants to know.
+        retained: bool,
+        /// Ids of the subscriptions that match, rising.
+        subscriptions: Option<Arc<[u32]>>,
     },
 }
 
@@ -411,7 +415,9 @@ impl Contents {
 
 fn fanout_size(outgoing: &Outgoing) -> u64 {
     match outgoing {
-        Outgoing::Fanout { run, first, count } => run.size(*first, *count) as u64 + ENTRY_BYTES,
+        Outgoing::Fanout {
+            run, first, count, ..
+        } => run.size(*first, *count) as u64 + ENTRY_BYTES,
         Outgoing::Delivery(_) => 0,
     }
 }

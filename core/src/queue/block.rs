@@ -19,7 +19,7 @@ pub(crate) struct Entry {
     pub(crate) run: RunRef,
     /// First message within the run.
     pub(crate) first: u16,
-    /// [`RETAINED`], [`MOVED`], [`JOURNALLED`].
+    /// [`RETAINED`], [`MOVED`], [`JOURNALLED`] and the others below.
     pub(crate) flags: u16,
 }
 
@@ -29,6 +29,22 @@ pub(crate) const RETAINED: u16 = 1;
 pub(crate) const MOVED: u16 = 2;
 /// A record names the message in this queue, so its settlement is written down too (laws L5, L9).
 pub(crate) const JOURNALLED: u16 = 4;
+
+/// It was published as a retained value, and the subscription wants to know.
+pub(crate) const AS_PUBLISHED: u16 = 8;
+/// The session's subscriptions were granted QoS 0 at most.
+pub(crate) const GRANTED_0: u16 = 16;
+/// The session's subscriptions were granted QoS 2.
+pub(crate) const GRANTED_2: u16 = 32;
+
+/// The flag of a granted QoS in a session's queue.
+pub(crate) fn granted_flag(qos: u8) -> u16 {
+    match qos {
+        0 => GRANTED_0,
+        1 => 0,
+        _ => GRANTED_2,
+    }
+}
 
 /// A piece of a queue: consecutive sequences of one entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -9,7 +9,7 @@ use crate::effect::{Answer, Delivery, Effect, MoveReason};
 use crate::error::Refusal;
 use crate::ids::{ConnectionId, ConsumerKey, QueueId, Tag};
 use crate::message::Run;
-use crate::queue::{JOURNALLED, MOVED, Piece, Queue, RETAINED};
+use crate::queue::{AS_PUBLISHED, GRANTED_0, GRANTED_2, JOURNALLED, MOVED, Piece, Queue, RETAINED};
 use crate::session::SessionRef;
 use crate::settings::Dispatch;
 use crate::store::Stored;
@@ -183,9 +183,10 @@ impl Broker {
         self.reserve_ids(consumer.lane, pass);
         let lane = self.lanes.at(consumer.lane.0);
         let opened = lane.map_or(0, |lane| lane.opened_after);
-        let Some((delivery, after)) = self.delivery(key, tag, piece, id, attempts) else {
+        let Some((mut delivery, after)) = self.delivery(key, tag, piece, id, attempts) else {
             return;
         };
+        self.name_subscriptions(&mut delivery, &consumer);
         self.counts.delivered += u64::from(piece.count);
         if let Some(connection) = owner {
             self.send(connection, after.max(opened), delivery, pass);
@@ -231,7 +232,9 @@ impl Broker {
             count: piece.count,
             attempts,
             duplicate: false,
-            retained: piece.flags & RETAINED != 0,
+            retained: piece.flags & (RETAINED | AS_PUBLISHED) != 0,
+            granted: granted(piece.flags),
+            subscriptions: None,
             queue,
             sequence: piece.sequence,
             origin,
@@ -495,5 +498,14 @@ fn delivery_after(queue: &Queue, stored: &Stored, flags: u16) -> u64 {
         after.max(queue.moved_after)
     } else {
         after
+    }
+}
+
+/// The QoS that a session's subscriptions were granted for a message of its queue.
+fn granted(flags: u16) -> u8 {
+    match flags & (GRANTED_0 | GRANTED_2) {
+        0 => 1,
+        GRANTED_0 => 0,
+        _ => 2,
     }
 }

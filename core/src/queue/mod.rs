@@ -22,6 +22,7 @@ use crate::ids::{ConnectionId, QueueId};
 use crate::session::SessionRef;
 use crate::settings::AddressSettings;
 
+pub(crate) use block::{AS_PUBLISHED, GRANTED_0, GRANTED_2, granted_flag};
 pub(crate) use block::{Index, JOURNALLED, MOVED, Piece, RETAINED};
 pub(crate) use delivery::{mean_size, room_of};
 pub(crate) use lease::{Lease, Waiter};

@@ -1,8 +1,10 @@
 //! Records that hold or move messages.
 //!
-//! MSG: format u8, flags u8 (1 durable, 2 at most once, 4 retained), priority u8, reserved u8,
+//! MSG: format u8, flags u8 (1 durable, 2 at most once, 4 retained, 8 exactly
+//! once), priority u8, reserved u8,
 //! expires u64, timestamp u64, address text, count u32, lengths (u8 0: all alike, u32; u8 1: an
-//! end offset u32 each), number of queues u32, per queue id u32 and first sequence u64; the block.
+//! end offset u32 each), number of queues u32, per queue id u32, first sequence u64 and
+//! flags u16; the block.
 
 use bytes::Bytes;
 
@@ -12,20 +14,25 @@ use crate::address::{Address, QueueName};
 use crate::dialect::Dialect;
 use crate::effect::{MoveReason, Origin};
 use crate::ids::QueueId;
-use crate::message::{Ends, Envelope, Format, Run};
+use crate::message::{Assurance, Ends, Envelope, Format, Run};
 
 const DURABLE: u8 = 1;
 const AT_MOST_ONCE: u8 = 2;
 const RETAINED: u8 = 4;
+const EXACTLY_ONCE: u8 = 8;
 /// Bytes of a MSG before the block, but for the address, ends and queues.
 const MESSAGE_HEAD: usize = 33;
+
+/// Bytes of one queue in a MSG.
+const TARGET_BYTES: usize = 14;
 
 /// A decoded MSG.
 #[derive(Debug)]
 pub(crate) struct MessageRecord {
     pub(crate) run: Run,
     pub(crate) retained: bool,
-    pub(crate) targets: Vec<(QueueId, u64)>,
+    /// Queue, first sequence, flags of the entry.
+    pub(crate) targets: Vec<(QueueId, u64, u16)>,
 }
 
 /// Writes a run and the queues that took it; gives its position, which is its name.
@@ -33,13 +40,14 @@ pub(crate) fn write_message(
     log: &mut dyn RecordSink,
     run: &Run,
     retained: bool,
-    targets: impl ExactSizeIterator<Item = (QueueId, u64)>,
+    targets: impl ExactSizeIterator<Item = (QueueId, u64, u16)>,
 ) -> u64 {
     let mut head = Writer::default();
     let envelope = &run.envelope;
     let flag = |on: bool, bit: u8| if on { bit } else { 0 };
     let flags = flag(envelope.durable, DURABLE)
-        | flag(envelope.at_most_once, AT_MOST_ONCE)
+        | flag(envelope.is_at_most_once(), AT_MOST_ONCE)
+        | flag(envelope.assurance == Assurance::ExactlyOnce, EXACTLY_ONCE)
         | flag(retained, RETAINED);
     head.u8(run.format.0).u8(flags).u8(envelope.priority).u8(0);
     head.u64(envelope.expires_ms)
@@ -58,8 +66,8 @@ pub(crate) fn write_message(
         }
     }
     head.u32(u32::try_from(targets.len()).unwrap_or(u32::MAX));
-    for (queue, sequence) in targets {
-        head.u32(queue.0).u64(sequence);
+    for (queue, sequence, flags) in targets {
+        head.u32(queue.0).u64(sequence).u16(flags);
     }
     log.append(MSG, head.bytes(), Some(run.block()), live_bytes(run))
 }
@@ -70,7 +78,7 @@ pub(crate) fn message_bytes(run: &Run, queues: usize) -> usize {
         Ends::Even(_) => 4,
         Ends::Listed(ends) => 4 * ends.len(),
     };
-    let payload = MESSAGE_HEAD + run.envelope.address.as_str().len() + ends + 12 * queues;
+    let payload = MESSAGE_HEAD + run.envelope.address.as_str().len() + ends + TARGET_BYTES * queues;
     let payload = payload + run.block().len();
     // A long one is written in pieces.
     payload + payload / 2_048 + RECORD_OVERHEAD
@@ -106,7 +114,7 @@ pub(crate) fn decode_message(payload: &Bytes) -> Option<MessageRecord> {
     let envelope = Envelope {
         address,
         durable: flags & DURABLE != 0,
-        at_most_once: flags & AT_MOST_ONCE != 0,
+        assurance: assurance(flags)?,
         priority,
         expires_ms,
         timestamp_ms,
@@ -122,18 +130,27 @@ pub(crate) fn decode_message(payload: &Bytes) -> Option<MessageRecord> {
     })
 }
 
+fn assurance(flags: u8) -> Option<Assurance> {
+    match (flags & AT_MOST_ONCE != 0, flags & EXACTLY_ONCE != 0) {
+        (false, false) => Some(Assurance::AtLeastOnce),
+        (true, false) => Some(Assurance::AtMostOnce),
+        (false, true) => Some(Assurance::ExactlyOnce),
+        (true, true) => None,
+    }
+}
+
 enum Lengths {
     Even(u32),
     Ends(Vec<u32>),
 }
 
-fn read_targets(reader: &mut Reader<'_>) -> Option<Vec<(QueueId, u64)>> {
+fn read_targets(reader: &mut Reader<'_>) -> Option<Vec<(QueueId, u64, u16)>> {
     let n = usize::try_from(reader.u32()?).ok()?;
-    if n > reader.left() / 12 {
+    if n > reader.left() / TARGET_BYTES {
         return None;
     }
     (0..n)
-        .map(|_| Some((QueueId(reader.u32()?), reader.u64()?)))
+        .map(|_| Some((QueueId(reader.u32()?), reader.u64()?, reader.u16()?)))
         .collect()
 }
 

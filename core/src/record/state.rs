@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::message::address;
 use super::wire::{Reader, Writer};
 use crate::address::{Address, Filter, QueueName};
-use crate::command::{BindTarget, RoutingType};
+use crate::command::{BindOptions, BindTarget, RoutingType};
 use crate::dialect::Dialect;
 use crate::ids::QueueId;
 
@@ -91,8 +91,7 @@ impl SessionRecord {
 pub(crate) struct BindingRecord {
     pub(crate) session: Arc<str>,
     pub(crate) target: BindTarget,
-    pub(crate) qos: u8,
-    pub(crate) queued: bool,
+    pub(crate) options: BindOptions,
     /// Retained values are still to be sent (law L16).
     pub(crate) replaying: bool,
 }
@@ -109,9 +108,12 @@ impl BindingRecord {
                 head.u8(1).text(address.as_str()).text(queue.as_str());
             }
         }
-        head.u8(self.qos)
-            .u8(u8::from(self.queued))
-            .u8(u8::from(self.replaying));
+        let options = self.options;
+        let flags = u8::from(options.queued)
+            | u8::from(self.replaying) << 1
+            | u8::from(options.no_local) << 2
+            | u8::from(options.retain_as_published) << 3;
+        head.u8(options.qos).u8(flags).u32(options.id);
         head
     }
 
@@ -128,12 +130,20 @@ impl BindingRecord {
             },
             _ => return None,
         };
+        let (qos, flags, id) = (reader.u8()?, reader.u8()?, reader.u32()?);
+        let is = |bit: u8| flags & bit != 0;
+        let options = BindOptions {
+            qos,
+            queued: is(1),
+            no_local: is(4),
+            retain_as_published: is(8),
+            id,
+        };
         Some(Self {
             session,
             target,
-            qos: reader.u8()?,
-            queued: reader.u8()? != 0,
-            replaying: reader.u8()? != 0,
+            options,
+            replaying: is(2),
         })
     }
 }

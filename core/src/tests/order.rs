@@ -290,7 +290,7 @@ fn l9_a_retained_message_sent_at_most_once_is_journalled_and_waited_for_by_nobod
     let mut shell = Shell::new();
     shell.attach(conn(1), "s");
     let mut requested = crate::testing::request("t", 1, false);
-    requested.queued = true;
+    requested.options.queued = true;
     let requests = vec![requested];
     shell.run(
         conn(1),

@@ -237,7 +237,9 @@ impl Run {
         let bodies: Vec<&str> = bodies.iter().map(String::as_str).collect();
         run_of(to, &bodies, |envelope| {
             envelope.durable = durable;
-            envelope.at_most_once = qos0;
+            if qos0 {
+                envelope.assurance = crate::message::Assurance::AtMostOnce;
+            }
         })
     }
 

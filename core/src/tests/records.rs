@@ -7,11 +7,11 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use crate::address::{Address, Filter, QueueName};
-use crate::command::{BindTarget, RoutingType, SendMode};
+use crate::command::{BindOptions, BindTarget, RoutingType, SendMode};
 use crate::dialect::Dialect;
 use crate::effect::{MoveReason, Origin};
 use crate::ids::QueueId;
-use crate::message::{Envelope, Format, Run};
+use crate::message::{Assurance, Envelope, Format, Run};
 use crate::queue::{Count, Index};
 use crate::record::{
     BindingRecord, CountRecord, MoveRecord, Moved, QueueRecord, RefRecord, SessionRecord,
@@ -41,12 +41,17 @@ proptest! {
     fn message_record_reads_as_written(
         to in name(),
         bodies in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..9), 1..40),
-        (durable, at_most_once, retained) in any::<(bool, bool, bool)>(),
+        (durable, retained) in any::<(bool, bool)>(),
+        assurance in prop::sample::select(vec![
+            Assurance::AtMostOnce, Assurance::AtLeastOnce, Assurance::ExactlyOnce,
+        ]),
         (priority, expires_ms, timestamp_ms, format) in any::<(u8, u64, u64, u8)>(),
-        targets in prop::collection::vec((any::<u32>().prop_map(QueueId), any::<u64>()), 0..5),
+        targets in prop::collection::vec(
+            (any::<u32>().prop_map(QueueId), any::<u64>(), any::<u16>()), 0..5,
+        ),
     ) {
         let address = address(&to);
-        let envelope = Envelope { address, durable, at_most_once, priority, expires_ms, timestamp_ms };
+        let envelope = Envelope { address, durable, assurance, priority, expires_ms, timestamp_ms };
         let ends: Vec<u32> = bodies.iter().scan(0, |end, body| {
             *end += u32::try_from(body.len()).unwrap();
             Some(*end)
@@ -68,8 +73,9 @@ proptest! {
         names in (name(), name(), name()),
         (id, sequence, attempts, failures, n) in any::<(u32, u64, u32, u32, u32)>(),
         (multicast, auto_created, owned, queued, replaying) in any::<(bool, bool, bool, bool, bool)>(),
+        (no_local, retain_as_published, subscription) in any::<(bool, bool, u32)>(),
         (expiry_ms, expires_at_ms, window, tag_mark) in any::<(Option<u32>, u64, u32, u64)>(),
-        qos in 0u8..2,
+        qos in 0u8..3,
     ) {
         let session: Arc<str> = names.2.as_str().into();
         let routing = if multicast { RoutingType::Multicast } else { RoutingType::Anycast };
@@ -88,8 +94,9 @@ proptest! {
         prop_assert_eq!(SessionRecord::read(record.encode().bytes()), Some(record));
         let filter = Filter::parse(&format!("{}.*.#", names.0), Dialect::Canonical, 1_024).unwrap();
         let named = BindTarget::Queue { address: address(&names.1), queue: queue(&names.0) };
+        let options = BindOptions { qos, queued, no_local, retain_as_published, id: subscription };
         for target in [BindTarget::Filter(filter), named] {
-            let record = BindingRecord { session: Arc::clone(&session), target, qos, queued, replaying };
+            let record = BindingRecord { session: Arc::clone(&session), target, options, replaying };
             prop_assert_eq!(BindingRecord::read(record.encode().bytes()), Some(record));
         }
         let count = Count { attempts, failures };

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ternmq_core::address::{Address, Filter};
 use ternmq_core::command::{
-    Attach, BindRequest, BindTarget, Close, Command, Consume, Publish, Retain, SendMode,
-    SettleMode, Source,
+    Attach, BindOptions, BindRequest, BindTarget, Close, Command, Consume, Publish, Retain,
+    RetainedReplay, SendMode, SettleMode, Source,
 };
 use ternmq_core::dialect::Dialect;
 use ternmq_core::effect::Answer;
 use ternmq_core::ids::{ConsumerKey, Tag, Token};
-use ternmq_core::message::{Envelope, Format, Run};
+use ternmq_core::message::{Assurance, Envelope, Format, Run};
 
 use crate::engine::{Charge, Outgoing};
 use crate::frontends::{End, Ended, Frontend, Parting, Turn};
@@ -118,9 +118,8 @@ fn attach(turn: &mut Turn<'_>) {
     turn.commands.push(Command::Bind {
         requests: vec![BindRequest {
             target: BindTarget::Filter(Filter::from(&address())),
-            qos: 0,
-            retained: false,
-            queued: false,
+            options: BindOptions::default(),
+            retained: RetainedReplay::Never,
         }],
         token: Some(Token(2)),
     });
@@ -133,7 +132,11 @@ fn publish(bytes: usize, at_most_once: bool, turn: &Turn<'_>) -> Command {
     let envelope = Envelope {
         address: address(),
         durable: false,
-        at_most_once,
+        assurance: if at_most_once {
+            Assurance::AtMostOnce
+        } else {
+            Assurance::AtLeastOnce
+        },
         priority: 4,
         expires_ms: 0,
         timestamp_ms: turn.now.wall_ms,
@@ -191,7 +194,9 @@ impl Frontend for Lines {
                 }
                 self.room += delivery.room();
             }
-            Outgoing::Fanout { run, first, count } => {
+            Outgoing::Fanout {
+                run, first, count, ..
+            } => {
                 let messages = run.slice(*first, *count);
                 turn.output.buffer().extend_from_slice(messages);
             }

@@ -202,9 +202,11 @@ fn bind(client: &mut Client, filters: impl Iterator<Item = String>) -> Token {
     let token = client.next_token();
     let request = |name: String| BindRequest {
         target: BindTarget::Filter(Filter::parse(&name, Dialect::Canonical, 5_000).unwrap()),
-        qos: 1,
-        queued: false,
-        retained: false,
+        options: BindOptions {
+            qos: 1,
+            ..BindOptions::default()
+        },
+        retained: RetainedReplay::Never,
     };
     client.submit(Command::Bind {
         requests: filters.map(request).collect(),

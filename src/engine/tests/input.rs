@@ -135,7 +135,9 @@ fn some_publish(a: u16, b: u16, token: Option<Token>) -> Command {
     };
     let mut envelope = run_of("a", Bytes::new(), durable).envelope;
     envelope.address = Address::parse(&name(a), Dialect::Canonical, 4_096).unwrap();
-    envelope.at_most_once = durable == Durable::No && b.is_multiple_of(2);
+    if durable == Durable::No && b.is_multiple_of(2) {
+        envelope.assurance = ternmq_core::message::Assurance::AtMostOnce;
+    }
     envelope.expires_ms = if a.is_multiple_of(6) { 1_000_100 } else { 0 };
     let (count, length) = (u32::from(b % 50) + 1, u32::from(a % 900));
     let block = Bytes::from(vec![7; (count * length) as usize]);
@@ -196,9 +198,18 @@ fn command((kind, a, b): Op, peer: &mut Peer) -> Option<Command> {
             requests: (0..b % 6)
                 .map(|n| BindRequest {
                     target: target(a.wrapping_add(n)),
-                    qos: u8::from(!a.is_multiple_of(3)),
-                    queued: b.is_multiple_of(2),
-                    retained: a.is_multiple_of(2),
+                    options: BindOptions {
+                        qos: u8::from(!a.is_multiple_of(3)),
+                        queued: b.is_multiple_of(2),
+                        no_local: a.is_multiple_of(5),
+                        retain_as_published: a.is_multiple_of(7),
+                        id: u32::from(b % 3),
+                    },
+                    retained: if a.is_multiple_of(2) {
+                        RetainedReplay::Always
+                    } else {
+                        RetainedReplay::IfNew
+                    },
                 })
                 .collect(),
             token: peer.token(),

@@ -9,13 +9,13 @@ use std::task::{Wake, Waker};
 use bytes::Bytes;
 use ternmq_core::address::{Address, Filter, QueueName};
 use ternmq_core::command::{
-    Attach, BindRequest, BindTarget, Command, Consume, Publish, QueueSpec, Retain, RoutingType,
-    SendMode, Settle, SettleMode, Source, Tags,
+    Attach, BindOptions, BindRequest, BindTarget, Command, Consume, Publish, QueueSpec, Retain,
+    RetainedReplay, RoutingType, SendMode, Settle, SettleMode, Source, Tags,
 };
 use ternmq_core::dialect::Dialect;
 use ternmq_core::effect::{Answer, Delivery};
 use ternmq_core::ids::{ConsumerKey, Tag, Token};
-use ternmq_core::message::{Envelope, Format, Run};
+use ternmq_core::message::{Assurance, Envelope, Format, Run};
 use ternmq_journal::vfs::SimDisk;
 use ternmq_journal::{Seed, Step};
 
@@ -243,9 +243,8 @@ impl Client {
         }));
         let request = BindRequest {
             target: BindTarget::Filter(filter(name)),
-            qos: 0,
-            queued: false,
-            retained: false,
+            options: BindOptions::default(),
+            retained: RetainedReplay::Never,
         };
         let token = self.next_token();
         self.submit(Command::Bind {
@@ -290,7 +289,7 @@ fn run_of(to: &str, block: Bytes, durable: Durable) -> Run {
     let envelope = Envelope {
         address: address(to),
         durable: durable == Durable::Yes,
-        at_most_once: false,
+        assurance: Assurance::AtLeastOnce,
         priority: 4,
         expires_ms: 0,
         timestamp_ms: 0,
@@ -316,7 +315,7 @@ fn publish(
 
 fn at_most_once(to: &str, body: &[u8]) -> Command {
     let mut run = run_of(to, Bytes::copy_from_slice(body), Durable::No);
-    run.envelope.at_most_once = true;
+    run.envelope.assurance = Assurance::AtMostOnce;
     Command::Publish(Publish {
         run: Arc::new(run),
         mode: SendMode::Publish,
@@ -333,7 +332,9 @@ fn bodies(released: &Released) -> Vec<Vec<u8>> {
             Outgoing::Delivery(Delivery {
                 run, first, count, ..
             })
-            | Outgoing::Fanout { run, first, count } => (run, *first, *count),
+            | Outgoing::Fanout {
+                run, first, count, ..
+            } => (run, *first, *count),
         };
         bodies.extend((first..first + count).map(|index| run.message(index).to_vec()));
     }

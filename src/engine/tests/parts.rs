@@ -112,6 +112,8 @@ fn delivery(consumer: u32) -> Delivery {
         attempts: 0,
         duplicate: false,
         retained: false,
+        granted: 1,
+        subscriptions: None,
         queue: ternmq_core::ids::QueueId(1),
         sequence: 1,
         origin: None,

@@ -1,12 +1,12 @@
 use super::*;
 use ternmq_core::dialect::Dialect;
-use ternmq_core::message::Envelope;
+use ternmq_core::message::{Assurance, Envelope};
 
 fn run(format: Format, bytes: &'static [u8]) -> Run {
     let envelope = Envelope {
         address: Address::parse("a", Dialect::Canonical, 100).unwrap(),
         durable: true,
-        at_most_once: false,
+        assurance: Assurance::AtLeastOnce,
         priority: 4,
         expires_ms: 0,
         timestamp_ms: 1,

@@ -143,12 +143,18 @@ impl Deliveries {
 impl State {
     pub(super) fn deliver(&mut self, outgoing: &Outgoing, turn: &mut Turn<'_>) {
         match outgoing {
-            Outgoing::Fanout { run, first, count } => {
+            Outgoing::Fanout {
+                run,
+                first,
+                count,
+                retained,
+                ..
+            } => {
                 let patch = Patch {
                     first_id: 0,
                     qos: QoS::AtMostOnce,
                     dup: false,
-                    retain: false,
+                    retain: *retained,
                 };
                 self.encode(run, *first, *count, patch, turn.output);
             }
@@ -239,7 +245,7 @@ impl State {
 /// The QoS a run was published with; other protocols count as QoS 1.
 fn stored_qos(run: &Run) -> QoS {
     let mqtt = run.format == FORMAT || run.format == FORMAT_V5;
-    if mqtt && run.envelope.at_most_once {
+    if mqtt && run.envelope.is_at_most_once() {
         QoS::AtMostOnce
     } else {
         QoS::AtLeastOnce

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ternmq_core::command::{Command, Publish, Retain, SendMode};
 use ternmq_core::dialect::Dialect;
-use ternmq_core::message::{Envelope, Run};
+use ternmq_core::message::{Assurance, Envelope, Run};
 use ternmq_mqtt::{AckKind, AckRun, Publish as Packet, PublishRun, QoS, packet_id_after, put_acks};
 
 use super::blocks::{Blocks, NoMemory};
@@ -231,7 +231,11 @@ fn envelope(run: &PublishRun<'_>, to: &Destination, turn: &Turn<'_>) -> Envelope
     Envelope {
         address: to.address.clone(),
         durable: run.qos > QoS::AtMostOnce,
-        at_most_once: run.qos == QoS::AtMostOnce,
+        assurance: match run.qos {
+            QoS::AtMostOnce => Assurance::AtMostOnce,
+            QoS::AtLeastOnce => Assurance::AtLeastOnce,
+            QoS::ExactlyOnce => Assurance::ExactlyOnce,
+        },
         priority: NORMAL_PRIORITY,
         expires_ms: 0,
         timestamp_ms: turn.now.wall_ms,

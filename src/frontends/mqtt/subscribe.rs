@@ -1,7 +1,7 @@
 //! SUBSCRIBE and UNSUBSCRIBE.
 
 use ternmq_core::address::{Address, Filter, QueueName, parse_fqqn};
-use ternmq_core::command::{BindRequest, BindTarget, Command};
+use ternmq_core::command::{BindOptions, BindRequest, BindTarget, Command, RetainedReplay};
 use ternmq_core::dialect::Dialect;
 use ternmq_core::effect::Answer;
 use ternmq_core::error::Refusal;
@@ -50,9 +50,11 @@ impl State {
             if let Some(target) = target {
                 requests.push(BindRequest {
                     target,
-                    qos: subscription.options.qos.min(QoS::AtLeastOnce) as u8,
-                    queued: false,
-                    retained: true,
+                    options: BindOptions {
+                        qos: subscription.options.qos.min(QoS::AtLeastOnce) as u8,
+                        ..BindOptions::default()
+                    },
+                    retained: RetainedReplay::Always,
                 });
             }
         }

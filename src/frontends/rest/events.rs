@@ -11,7 +11,9 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde_json::Value as Json;
 use ternmq_core::address::QueueName;
-use ternmq_core::command::{Attach, BindRequest, BindTarget, Command, Outcome, Settle, Tags};
+use ternmq_core::command::{
+    Attach, BindOptions, BindRequest, BindTarget, Command, Outcome, RetainedReplay, Settle, Tags,
+};
 use ternmq_core::effect::Answer;
 use ternmq_core::ids::ConsumerKey;
 
@@ -221,9 +223,12 @@ async fn ask_attach(link: &Link, attach: Attach, cursor: Option<Cursor>) -> Answ
 async fn bind(link: &Link, target: BindTarget) -> Result<(), Problem> {
     let request = BindRequest {
         target,
-        qos: 1,
-        queued: true,
-        retained: false,
+        options: BindOptions {
+            qos: 1,
+            queued: true,
+            ..BindOptions::default()
+        },
+        retained: RetainedReplay::Never,
     };
     let requests = vec![request];
     let answer = link

@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use ternmq_core::address::{Address, QueueName};
 use ternmq_core::command::{Command, Publish, Retain, SendMode};
 use ternmq_core::effect::Answer;
-use ternmq_core::message::{Envelope, Run};
+use ternmq_core::message::{Assurance, Envelope, Run};
 
 use super::headers::{self, Metadata};
 use super::problem::{Problem, Slug};
@@ -145,7 +145,7 @@ async fn send(
     let envelope = Envelope {
         address: destination.address.clone(),
         durable: metadata.persistent,
-        at_most_once: false,
+        assurance: Assurance::AtLeastOnce,
         priority: metadata.priority,
         expires_ms: metadata.expires_ms,
         timestamp_ms: state.engine.now().wall_ms,

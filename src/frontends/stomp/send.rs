@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ternmq_core::command::{Command, Publish, Retain};
 use ternmq_core::error::Refusal;
-use ternmq_core::message::{Envelope, Run};
+use ternmq_core::message::{Assurance, Envelope, Run};
 use ternmq_stomp::event::SendFrame;
 
 use super::confirm::{LastWords, TOKEN};
@@ -130,7 +130,7 @@ impl State {
         let envelope = Envelope {
             address: target.address.clone(),
             durable: wishes.durable,
-            at_most_once: false,
+            assurance: Assurance::AtLeastOnce,
             priority: wishes.priority.unwrap_or(NORMAL_PRIORITY),
             expires_ms: wishes.expires_ms.unwrap_or(0),
             timestamp_ms: turn.now.wall_ms,

@@ -552,9 +552,15 @@ pub(super) fn bind(client: &mut Client, pattern: &str, retained: bool) {
     client.submit(Command::Bind {
         requests: vec![BindRequest {
             target: BindTarget::Filter(filter(pattern)),
-            qos: 1,
-            queued: false,
-            retained,
+            options: BindOptions {
+                qos: 1,
+                ..BindOptions::default()
+            },
+            retained: if retained {
+                RetainedReplay::Always
+            } else {
+                RetainedReplay::Never
+            },
         }],
         token: Some(token),
     });

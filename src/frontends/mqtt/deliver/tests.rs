@@ -3,7 +3,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ternmq_core::address::Address;
 use ternmq_core::ids::QueueId;
-use ternmq_core::message::{Envelope, Format, Run};
+use ternmq_core::message::{Assurance, Envelope, Format, Run};
 
 use super::*;
 
@@ -14,7 +14,7 @@ fn delivery(tag: Tag, count: u32) -> Delivery {
     let envelope = Envelope {
         address: Address::parse("t", Dialect::Canonical, 10).unwrap(),
         durable: true,
-        at_most_once: false,
+        assurance: Assurance::AtLeastOnce,
         priority: 4,
         expires_ms: 0,
         timestamp_ms: 0,
@@ -30,6 +30,8 @@ fn delivery(tag: Tag, count: u32) -> Delivery {
         attempts: 0,
         duplicate: false,
         retained: false,
+        granted: 1,
+        subscriptions: None,
         queue: QueueId(1),
         sequence: tag,
         origin: None,

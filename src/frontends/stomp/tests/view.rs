@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use ternmq_core::address::Address;
 use ternmq_core::command::RoutingType;
 use ternmq_core::dialect::Dialect;
-use ternmq_core::message::Envelope;
+use ternmq_core::message::{Assurance, Envelope};
 use ternmq_stomp::Version;
 
 use crate::frontends::canonical::{ReplyTo, Value, View};
@@ -16,7 +16,7 @@ fn envelope() -> Envelope {
     Envelope {
         address: address("a"),
         durable: true,
-        at_most_once: false,
+        assurance: Assurance::AtLeastOnce,
         priority: 7,
         expires_ms: 9_000,
         timestamp_ms: 8_000,
