@@ -61,31 +61,41 @@ impl Broker {
                 self.ask_retained(session, filter, &request, known.is_none());
                 self.put_subscription(session, &request.target, options, None, pass);
             }
-            BindTarget::Queue { address, queue } => {
-                if known.is_none_or(|known| known.consumer.is_none()) {
-                    let queue = if queue.as_str() == address.as_str() {
-                        self.anycast_to_consume(address, id, pass)?
-                    } else {
-                        self.named_queue(address, queue, Some(id))?
-                    };
-                    let lane = self.sessions.at(session.0).map(|session| session.lane);
-                    let Some(lane) = lane else {
-                        return Err(Refusal::Unknown);
-                    };
-                    let consumer = self.add_consumer(lane, queue, SettleMode::Explicit);
-                    self.set_options(consumer, options);
-                    self.put_subscription(session, &request.target, options, Some(consumer), pass);
-                    self.list(queue);
-                } else {
-                    let consumer = known.and_then(|known| known.consumer);
-                    consumer
-                        .into_iter()
-                        .for_each(|c| self.set_options(c, options));
-                    self.put_subscription(session, &request.target, options, consumer, pass);
-                }
+            BindTarget::Queue { .. } | BindTarget::Shared { .. } => {
+                let consumer = match known.and_then(|known| known.consumer) {
+                    Some(consumer) => consumer,
+                    None => self.compete(session, id, &request.target, pass)?,
+                };
+                self.set_options(consumer, options);
+                self.put_subscription(session, &request.target, options, Some(consumer), pass);
             }
         }
         Ok(options.qos)
+    }
+
+    /// Makes a session a consumer of a named queue or of its group's.
+    fn compete(
+        &mut self,
+        session: SessionRef,
+        id: ConnectionId,
+        target: &BindTarget,
+        pass: &mut Pass<'_>,
+    ) -> Result<ConsumerRef, Refusal> {
+        let queue = match target {
+            BindTarget::Queue { address, queue } if queue.as_str() == address.as_str() => {
+                self.anycast_to_consume(address, id, pass)?
+            }
+            BindTarget::Queue { address, queue } => self.named_queue(address, queue, Some(id))?,
+            BindTarget::Shared { group, filter } => {
+                self.shared_queue(session, group, filter, pass)?
+            }
+            BindTarget::Filter(_) => return Err(Refusal::Unknown),
+        };
+        let lane = self.sessions.at(session.0).map(|session| session.lane);
+        let lane = lane.ok_or(Refusal::Unknown)?;
+        let consumer = self.add_consumer(lane, queue, SettleMode::Explicit);
+        self.list(queue);
+        Ok(consumer)
     }
 
     fn bind_filter(
@@ -188,7 +198,7 @@ impl Broker {
         let subscription = state.subscriptions.get(target)?;
         let replaying = match target {
             BindTarget::Filter(filter) => state.replays.iter().any(|r| r.filter == *filter),
-            BindTarget::Queue { .. } => false,
+            BindTarget::Queue { .. } | BindTarget::Shared { .. } => false,
         };
         Some(BindingRecord {
             session: state.name.clone(),
@@ -252,7 +262,7 @@ impl Broker {
                 self.trie.remove(filter, &binding);
                 self.remove_exact(filter);
             }
-            (BindTarget::Queue { .. }, Some(consumer)) => {
+            (BindTarget::Queue { .. } | BindTarget::Shared { .. }, Some(consumer)) => {
                 let mut back = Vec::new();
                 if let Some(lane) = self.lanes.at_mut(lane.0) {
                     lane.cut_consumer(consumer, &mut back);
@@ -261,7 +271,7 @@ impl Broker {
                 self.remove_consumer(consumer, pass);
                 self.lane_moved(lane);
             }
-            (BindTarget::Queue { .. }, None) => {}
+            (BindTarget::Queue { .. } | BindTarget::Shared { .. }, None) => {}
         }
         true
     }

@@ -4,19 +4,20 @@
 //! replaying them needs no decision (law L6). It never waits, reads no clock and knows no protocol.
 //! Work that touches many messages is bounded: what is left is done by later calls (law L21).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::address::{Address, Filter, QueueName};
 use crate::binding::Binding;
-use crate::command::Command;
+use crate::command::{Command, Publish};
 use crate::connection::Place;
 use crate::consumer::{Consumer, Inflight, Lane};
 use crate::deadline::Deadlines;
 use crate::effect::{Answer, Effect, Out};
 use crate::error::Refusal;
+use crate::exactly_once::Begun;
 use crate::ids::{ConnectionId, Now, QueueId, Token};
 use crate::limits::Limits;
 use crate::map::{Map, Seed};
@@ -65,6 +66,10 @@ pub struct Broker {
     pub(crate) trie: TopicTrie<Binding>,
     /// Filters of the consumers' own subscriptions.
     pub(crate) subscriptions: Map<QueueId, Filter>,
+    /// Queues of shared subscriptions by group and filter.
+    pub(crate) shared: Map<(Arc<str>, Filter), QueueId>,
+    /// The same the other way round.
+    pub(crate) groups: Map<QueueId, (Arc<str>, Filter)>,
     pub(crate) routes: Routes,
     pub(crate) sessions: Slots<Box<Session>>,
     pub(crate) session_names: Map<Arc<str>, SessionRef>,
@@ -79,6 +84,8 @@ pub struct Broker {
     pub(crate) counts: Counts,
     /// Runs that recovery knows by name.
     pub(crate) recovering: Map<u64, RunRef>,
+    /// What recovery knows of deliveries begun in two steps.
+    pub(crate) begun: BTreeMap<SessionRef, Begun>,
     /// The state contains every record below this position (law L6).
     pub(crate) applied: u64,
     pub(crate) seed: Seed,
@@ -100,6 +107,8 @@ pub(crate) enum Work {
     Replay(SessionRef),
     /// Let go of the messages of a queue that is gone.
     Discard(Box<Queue>),
+    /// Publish a will for which there was no room in the log.
+    Will(Box<Publish>),
 }
 
 /// What one call carries through all functions.
@@ -212,6 +221,8 @@ impl Broker {
             addresses: Map::with_hasher(seed),
             trie: TopicTrie::new(seed),
             subscriptions: Map::with_hasher(seed),
+            shared: Map::with_hasher(seed),
+            groups: Map::with_hasher(seed),
             sessions: Slots::default(),
             session_names: Map::with_hasher(seed),
             lanes: Slots::default(),
@@ -224,6 +235,7 @@ impl Broker {
             receives: 0,
             counts: Counts::default(),
             recovering: Map::with_hasher(seed),
+            begun: BTreeMap::new(),
             applied: 0,
             seed,
             settlements: Settlements::default(),
@@ -332,6 +344,14 @@ impl Broker {
                 let done = self.cancel(connection, consumer, written, token, pass);
                 return (!done).then_some(command);
             }
+            Command::Expire { expiry_ms } => self.set_expiry(connection, expiry_ms, pass),
+            Command::ForgetWill => self.forget_will(connection, pass),
+            Command::Release { first, n, token } => {
+                self.release_ids(connection, (first, n), token, pass);
+            }
+            Command::Received { first, n, token } => {
+                return self.received(connection, (first, n), token, pass);
+            }
             Command::Bind { requests, token } => self.bind(connection, requests, token, pass),
             Command::Unbind { filters, token } => self.unbind(connection, &filters, token, pass),
             Command::CreateTemporary { address, routing } => {
@@ -372,6 +392,13 @@ impl Broker {
                 Work::Resend(session) => self.resend(session, pass),
                 Work::Replay(session) => self.replay_retained(session, pass),
                 Work::Discard(queue) => self.discard_messages(queue, pass),
+                Work::Will(publish) => {
+                    let before = self.work.len();
+                    self.carry_will(publish, pass);
+                    if self.work.len() > before {
+                        break; // The next call has room for it.
+                    }
+                }
             }
         }
     }

@@ -6,27 +6,11 @@ use crate::broker::Broker;
 use crate::effect::Origin;
 use crate::ids::QueueId;
 use crate::queue::{Count, Index, JOURNALLED, Queue};
-use crate::record::{self, INDEX, NEXT, PUT_RETAINED, Reader, RecordSink, Writer};
+use crate::record::{self, INDEX, NEXT, PUT_RETAINED, Reader, Writer};
 use crate::store::{RunRef, Stored};
 
 /// Pieces of one INDEX record.
 const PIECES_PER_RECORD: usize = 4_096;
-
-/// Collects one record.
-struct One(Option<(u8, Bytes, u32)>);
-
-impl RecordSink for One {
-    fn append(&mut self, kind: u8, head: &[u8], body: Option<&Bytes>, live: u32) -> u64 {
-        let mut payload = head.to_vec();
-        payload.extend_from_slice(body.map_or(&[][..], |body| body));
-        self.0 = Some((kind, payload.into(), live));
-        0
-    }
-
-    fn tail(&self) -> u64 {
-        0
-    }
-}
 
 impl Broker {
     /// Gives the whole durable state as (kind, payload), in an order in which
@@ -61,6 +45,13 @@ impl Broker {
         }
         for queue in &queues {
             self.checkpoint_index(queue, into);
+        }
+        for (_, session) in self.sessions.iter() {
+            if let Some(will) = &session.will {
+                let record = record::WillRecord::encode(&session.name, will);
+                into(record::PUT_WILL, record.bytes());
+            }
+            self.checkpoint_exactly_once(session, into);
         }
         for (address, value) in &self.retained.values {
             let name = self.name(value.run);
@@ -177,10 +168,8 @@ impl Broker {
 }
 
 fn again(stored: &Stored) -> Option<(u64, Bytes, u32)> {
-    let mut one = One(None);
-    record::write_message(&mut one, stored.run.as_ref()?, false, std::iter::empty());
     let mut payload = stored.name.to_le_bytes().to_vec();
-    payload.extend_from_slice(&one.0?.1);
+    payload.extend_from_slice(&record::message_payload(stored.run.as_ref()?));
     Some((stored.name, payload.into(), stored.live()))
 }
 

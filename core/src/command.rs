@@ -44,6 +44,33 @@ pub enum Command {
     Room(u32),
     /// Take or make a session.
     Attach(Attach),
+    /// How long the attached session lives without a connection from now on.
+    Expire {
+        /// 0 ends with the connection, `None` never ends.
+        expiry_ms: Option<u64>,
+    },
+    /// The client takes its will back (law L14).
+    ForgetWill,
+    /// The sender has heard that messages published once have arrived: their ids may be used for
+    /// others (law L13).
+    Release {
+        /// The first; they go round behind 65,535.
+        first: u16,
+        /// How many.
+        n: u16,
+        /// Answered with whether each was known.
+        token: Option<Token>,
+    },
+    /// The client of the session has messages that were sent exactly once: they are never sent
+    /// again, but the second step is (law L13).
+    Received {
+        /// The first.
+        first: Tag,
+        /// How many.
+        n: u32,
+        /// Answered with whether each was held.
+        token: Option<Token>,
+    },
     /// Add subscriptions to the attached session.
     Bind {
         /// In the order of the answer.
@@ -127,6 +154,10 @@ pub struct Publish {
     pub queue: Option<QueueName>,
     /// Replace the retained value of the address; an empty `retained_empty` run removes it.
     pub retain: Retain,
+    /// The sender's id of the first message, of the others the next (they go round behind 65,535,
+    /// without 0): remembered by its session with the message until it is released. What is known
+    /// is not published again (law L13).
+    pub receipt: Option<u16>,
     /// Answered once, for all messages of the run.
     pub token: Option<Token>,
 }
@@ -268,8 +299,25 @@ pub struct Attach {
     pub hold: bool,
     /// Unsettled deliveries it may hold.
     pub window: u32,
+    /// Published when the connection goes without taking it back.
+    pub will: Option<Box<Will>>,
     /// Answered with [`crate::effect::Answer::Attached`].
     pub token: Option<Token>,
+}
+
+/// A message for others, for a client that vanishes (law L14).
+#[derive(Clone, Debug)]
+pub struct Will {
+    /// One message; its time is set when it is published.
+    pub run: Arc<Run>,
+    /// How it is addressed.
+    pub mode: SendMode,
+    /// [`Retain::No`], [`Retain::Store`] or, for an empty one, [`Retain::Remove`].
+    pub retain: Retain,
+    /// Waits this long for the client to come back, or until the session ends.
+    pub delay_ms: u64,
+    /// Time to live from its publication.
+    pub ttl_ms: Option<u64>,
 }
 
 /// What a session subscribes to.
@@ -283,6 +331,14 @@ pub enum BindTarget {
         address: Address,
         /// This queue.
         queue: QueueName,
+    },
+    /// Competes with the other sessions of the group for everything sent multicast to matching
+    /// addresses.
+    Shared {
+        /// Name of the group; each filter of it is a group of its own.
+        group: Arc<str>,
+        /// To what.
+        filter: Filter,
     },
 }
 

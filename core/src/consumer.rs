@@ -41,7 +41,23 @@ pub(crate) struct Inflight {
     pub(crate) flags: u16,
 }
 
+/// It is handed over in two steps, the first of which may have been taken (law L13). Beside the
+/// flags of the queue's entry.
+pub(crate) const BEGUN: u16 = 1 << 14;
+/// The client has it: only the second step is due.
+pub(crate) const RECEIVED: u16 = 1 << 15;
+
 impl Inflight {
+    /// Whether it is handed over in two steps.
+    pub(crate) fn is_begun(&self) -> bool {
+        self.flags & BEGUN != 0
+    }
+
+    /// Whether the client has it.
+    pub(crate) fn is_received(&self) -> bool {
+        self.flags & RECEIVED != 0
+    }
+
     /// Where it lies in its queue.
     pub(crate) fn part(&self) -> Piece {
         Piece {
@@ -232,10 +248,19 @@ impl Lane {
         }
     }
 
-    /// Takes everything of one consumer.
+    /// Takes everything of one consumer that is not begun in two steps.
     pub(crate) fn cut_consumer(&mut self, consumer: ConsumerRef, into: &mut Vec<Inflight>) {
-        into.extend(self.inflight.iter().filter(|p| p.consumer == consumer));
-        self.inflight.retain(|piece| piece.consumer != consumer);
+        self.cut_where(|p| p.consumer == consumer && !p.is_begun(), into);
+    }
+
+    /// Takes everything that is begun in two steps.
+    pub(crate) fn cut_begun(&mut self, into: &mut Vec<Inflight>) {
+        self.cut_where(Inflight::is_begun, into);
+    }
+
+    fn cut_where(&mut self, wanted: impl Fn(&Inflight) -> bool, into: &mut Vec<Inflight>) {
+        into.extend(self.inflight.iter().filter(|piece| wanted(piece)));
+        self.inflight.retain(|piece| !wanted(piece));
         self.unsettled = self.inflight.iter().map(|piece| piece.count).sum();
     }
 

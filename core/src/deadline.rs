@@ -41,6 +41,11 @@ pub(crate) enum Deadline {
         session: SessionRef,
         detachment: u64,
     },
+    /// The delay of a will ends; `detachment` as above.
+    Will {
+        session: SessionRef,
+        detachment: u64,
+    },
     /// Look whether an auto-created queue is still unused.
     Reap(QueueId),
 }
@@ -141,6 +146,10 @@ impl Broker {
                 } => {
                     self.session_expired(session, detachment, pass);
                 }
+                Deadline::Will {
+                    session,
+                    detachment,
+                } => self.will_due(session, detachment, pass),
                 Deadline::Reap(queue) => self.reap(queue, pass),
             }
         }

@@ -92,6 +92,7 @@ impl Broker {
             routing: queue.routing,
             auto_created: queue.auto_created,
             session,
+            shared: self.groups.get(&queue.id).cloned(),
         }
     }
 

@@ -91,6 +91,8 @@ pub struct Delivery {
     pub attempts: u32,
     /// Sent again to a session that came back, after it had been written before.
     pub duplicate: bool,
+    /// The receiver has the messages already: only the second step is due (law L13).
+    pub second_step: bool,
     /// Comes because of a new subscription, or was published as a retained value and the
     /// subscription wants to know.
     pub retained: bool,
@@ -169,6 +171,8 @@ pub enum Answer {
     Bound(Vec<Result<u8, Refusal>>),
     /// Removed subscriptions: whether each existed.
     Unbound(Vec<bool>),
+    /// Ids released or messages received: whether each was known.
+    Known(Vec<bool>),
     /// Leased messages; none when the wait has ended.
     Received(Vec<Leased>),
     /// Everything decided before is durable.

@@ -22,6 +22,7 @@ mod destination;
 pub mod dialect;
 pub mod effect;
 pub mod error;
+mod exactly_once;
 pub mod fuzz;
 pub mod ids;
 pub mod large_map;
@@ -37,6 +38,7 @@ mod room;
 mod router;
 mod session;
 pub mod settings;
+mod shared;
 mod slots;
 mod store;
 mod subscription;
@@ -46,5 +48,6 @@ mod testing;
 #[cfg(test)]
 mod tests;
 pub mod topic_trie;
+mod will;
 
 pub use recovery::RecoveryError;

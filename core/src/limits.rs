@@ -33,7 +33,7 @@ impl Limits {
     /// A call that has room for this many makes progress.
     #[must_use]
     pub fn step_bytes(&self) -> usize {
-        6 * self.max_name_bytes + 512
+        8 * self.max_name_bytes + 512
     }
 }
 

@@ -137,6 +137,19 @@ impl Run {
         }
     }
 
+    /// Messages `first..first + n` as a run of their own, in the same block. `None` if there are none.
+    #[must_use]
+    pub fn part(&self, first: u32, n: u32) -> Option<Self> {
+        if n == 0 || first.checked_add(n)? > self.count {
+            return None;
+        }
+        let (start, end) = (self.start(first), self.end(first + n - 1));
+        let ends = (first..first + n).map(|index| u32::try_from(self.end(index) - start));
+        let ends = ends.collect::<Result<Vec<u32>, _>>().ok()?;
+        let block = self.block.slice(start..end);
+        Self::new(self.envelope.clone(), self.format, block, &ends)
+    }
+
     /// Number of messages.
     pub fn count(&self) -> u32 {
         self.count

@@ -20,23 +20,37 @@ impl Broker {
         publish: Publish,
         pass: &mut Pass<'_>,
     ) -> Option<Command> {
+        if let Some(first) = publish.receipt {
+            return self.publish_once(id, publish, first, pass);
+        }
+        match self.try_publish(id, &publish, 0, pass) {
+            Ok(_) => None,
+            Err(None) => Some(Command::Publish(publish)),
+            Err(Some(why)) => {
+                pass.refuse(id, publish.token, why);
+                None
+            }
+        }
+    }
+
+    /// Routes and stores a run of messages and answers, if there is room for its records and
+    /// `more` bytes; gives how many took it. An error without refusal: there is no room.
+    pub(crate) fn try_publish(
+        &mut self,
+        id: ConnectionId,
+        publish: &Publish,
+        more: usize,
+        pass: &mut Pass<'_>,
+    ) -> Result<u32, Option<Refusal>> {
         let count = publish.run.count();
         if publish.retain == Retain::Store && !self.may_retain(&publish.run) {
-            let why = Refusal::LimitReached(Limit::Retained);
-            pass.refuse(id, publish.token, why);
-            return None;
+            return Err(Some(Refusal::LimitReached(Limit::Retained)));
         }
-        let route = match self.plan(id, &publish, pass) {
-            Ok(route) => route,
-            Err(why) => {
-                pass.refuse(id, publish.token, why);
-                return None;
-            }
-        };
-        let bytes = record::message_bytes(&publish.run, self.targets.len());
-        if publish.may_be_journalled() && !pass.fits(bytes) {
-            pass.out.needs = bytes;
-            return Some(Command::Publish(publish));
+        let route = self.plan(id, publish, pass).map_err(Some)?;
+        let bytes = record::message_bytes(&publish.run, self.targets.len()) + more;
+        if (publish.may_be_journalled() || more > 0) && !pass.fits(bytes) {
+            pass.out.needs = pass.out.needs.max(bytes);
+            return Err(None);
         }
         self.counts.published += u64::from(count);
         let targets = std::mem::take(&mut self.targets);
@@ -79,14 +93,14 @@ impl Broker {
                 group.send(id, &publish.run, (after, retained), pass);
             }
         }
-        pass.out.garbage.push(publish.run);
+        pass.out.garbage.push(Arc::clone(&publish.run));
         let after = if waited_for {
             AT_END
         } else {
             self.routes.position
         };
         pass.answer(id, publish.token, after, Answer::Published { routed });
-        None
+        Ok(routed)
     }
 
     /// Writes the run down if it is durable and a durable queue takes it, or if it is retained

@@ -3,8 +3,10 @@
 //! A record states what became true and never what was asked, so replay needs no router, clock,
 //! setting or limit (law L6). All numbers are little-endian. `docs/format.md` has the table.
 
+mod exactly_once;
 mod message;
 mod state;
+mod will;
 mod wire;
 
 use bytes::Bytes;
@@ -12,10 +14,12 @@ use bytes::Bytes;
 use crate::ids::QueueId;
 use crate::queue::Count;
 
-pub(crate) use message::write_ref;
+pub(crate) use exactly_once::{ReceiptRecord, TagRecord};
 pub(crate) use message::{MoveRecord, Moved, RefRecord, address, decode_message, live_bytes};
 pub(crate) use message::{message_bytes, read_origin, write_message, write_move, write_origin};
+pub(crate) use message::{message_payload, write_ref};
 pub(crate) use state::{BindingRecord, QueueRecord, SessionRecord};
+pub(crate) use will::WillRecord;
 pub(crate) use wire::{Reader, Writer};
 
 /// Where records go: the open batch of the journal, or a test's vector. Records of one call of
@@ -71,6 +75,18 @@ pub const INDEX: u8 = 45;
 pub const PUT_RETAINED: u8 = 46;
 /// Checkpoint: numbers that must not be given again.
 pub const NEXT: u8 = 47;
+
+/// Ids of messages published once that a session remembers, or does not any more (law L13).
+pub const RECEIPT: u8 = 48;
+/// Deliveries of a session begun in two steps (law L13).
+pub const TAG: u8 = 49;
+/// The will of a session (law L14).
+pub const PUT_WILL: u8 = 50;
+/// It has none any more.
+pub const DELETE_WILL: u8 = 51;
+
+/// Bytes of a RECEIPT beside the name.
+pub(crate) const RECEIPT_BYTES: usize = 9 + RECORD_OVERHEAD;
 
 /// Bytes of a settlement before its runs, and of the longest run.
 const SETTLE_HEAD: usize = 12;

@@ -2,7 +2,7 @@
 //! position 0, plus the index of each queue; a record below what an object contains already is
 //! skipped, so that replaying a suffix twice equals once.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::binding::Binding;
 use crate::broker::{Broker, Pass, discarded};
 use crate::checkpoint::Landing;
 use crate::command::{BindOptions, BindTarget, SettleMode};
-use crate::consumer::{Lane, LaneRef};
+use crate::consumer::{ConsumerRef, Lane, LaneRef};
 use crate::deadline::Deadline;
 use crate::effect::Out;
 use crate::ids::{ConsumerKey, Now, QueueId};
@@ -85,6 +85,10 @@ impl Broker {
             record::DELETE_RETAINED => self.apply_delete_retained(payload),
             record::INDEX => self.apply_index(payload),
             record::NEXT => self.apply_next(payload),
+            record::RECEIPT => self.apply_receipt(payload),
+            record::TAG => self.apply_tag(payload),
+            record::PUT_WILL => self.apply_will(payload),
+            record::DELETE_WILL => self.apply_delete_will(payload),
             record::AGAIN => Some(()),
             _ => return Err(RecoveryError::UnknownKind(kind)),
         };
@@ -291,10 +295,15 @@ impl Broker {
         self.insert_queue(put.id, put.name, &put.address, put.routing, |queue| {
             queue.durable = true;
             queue.auto_created = put.auto_created;
-            if let Some(session) = owner {
-                queue.kind = Kind::Session(session);
+            match owner {
+                Some(session) => queue.kind = Kind::Session(session),
+                None if put.shared.is_some() => queue.kind = Kind::Shared,
+                None => {}
             }
         });
+        if let Some(key) = put.shared {
+            self.bind_shared(put.id, key);
+        }
         if let Some(session) = owner {
             self.adopt_queue(session, put.id);
         }
@@ -318,6 +327,7 @@ impl Broker {
         state.expiry_ms = put.expiry_ms;
         state.expires_at_ms = put.expires_at_ms;
         state.tag_mark = put.tag_mark;
+        state.durable = put.durable;
         let lane = state.lane;
         if let Some(lane) = self.lanes.at_mut(lane.0) {
             lane.window = put.window;
@@ -339,7 +349,7 @@ impl Broker {
             subscriptions: BTreeMap::new(),
             expiry_ms: put.expiry_ms,
             expires_at_ms: put.expires_at_ms,
-            durable: true,
+            durable: put.durable,
             hold: false,
             replays: VecDeque::new(),
             detachment: 0,
@@ -347,6 +357,9 @@ impl Broker {
             resend_listed: false,
             replay_listed: false,
             tag_mark: put.tag_mark,
+            will: None,
+            recorded: true,
+            receipts: BTreeSet::new(),
             with_ids: 0,
             matched: None,
         })
@@ -355,7 +368,29 @@ impl Broker {
     fn apply_delete_session(&mut self, payload: &Bytes) -> Option<()> {
         let name = Reader::new(payload).shared_text()?;
         if let Some(session) = self.session_names.get(&name).copied() {
+            self.begun.remove(&session);
+            if let Some(state) = self.sessions.at_mut(session.0) {
+                state.will = None; // What came of it is in the log.
+            }
             self.without_log(|broker, pass| broker.remove_session(session, pass));
+        }
+        Some(())
+    }
+
+    fn apply_will(&mut self, payload: &Bytes) -> Option<()> {
+        let record = record::WillRecord::read(payload)?;
+        let session = self.session_names.get(&record.session).copied();
+        if let Some(state) = session.and_then(|session| self.sessions.at_mut(session.0)) {
+            state.will = Some(Box::new(record.will));
+        }
+        Some(())
+    }
+
+    fn apply_delete_will(&mut self, payload: &Bytes) -> Option<()> {
+        let name = Reader::new(payload).shared_text()?;
+        let session = self.session_names.get(&name).copied();
+        if let Some(state) = session.and_then(|session| self.sessions.at_mut(session.0)) {
+            state.will = None;
         }
         Some(())
     }
@@ -365,6 +400,16 @@ impl Broker {
         let Some(session) = self.session_names.get(&record.session).copied() else {
             return Some(());
         };
+        let known = self.sessions.at_mut(session.0)?;
+        if put
+            && let Some(known) = known.subscriptions.get_mut(&record.target)
+            && let Some(consumer) = known.consumer
+        {
+            // Its queue must not lose its last consumer.
+            known.options = record.options;
+            self.set_options(consumer, record.options);
+            return Some(());
+        }
         self.without_log(|broker, pass| {
             broker.remove_binding(session, &record.target, pass);
         });
@@ -393,10 +438,12 @@ impl Broker {
                     Some(first) if queue.as_str() == address.as_str() => Some(first),
                     _ => self.named_queue(address, queue, None).ok(),
                 };
-                let lane = self.sessions.at(session.0).map(|session| session.lane);
-                queue
-                    .zip(lane)
-                    .map(|(queue, lane)| self.add_consumer(lane, queue, SettleMode::Explicit))
+                self.recover_consumer(session, queue)
+            }
+            BindTarget::Shared { group, filter } => {
+                let key = (Arc::clone(group), filter.clone());
+                let queue = self.shared.get(&key).copied();
+                self.recover_consumer(session, queue)
             }
         };
         consumer
@@ -407,6 +454,15 @@ impl Broker {
             state.subscriptions.insert(target, subscription);
             state.count_ids();
         }
+    }
+
+    fn recover_consumer(
+        &mut self,
+        session: SessionRef,
+        queue: Option<QueueId>,
+    ) -> Option<ConsumerRef> {
+        let lane = self.sessions.at(session.0)?.lane;
+        Some(self.add_consumer(lane, queue?, SettleMode::Explicit))
     }
 
     fn recover_filter(
@@ -513,9 +569,11 @@ impl Broker {
     pub fn recovered(&mut self, now: Now) {
         self.now = now;
         self.recovering = Map::with_hasher(self.seed);
+        self.recover_begun();
         let sessions: Vec<u32> = self.sessions.iter().map(|(place, _)| place).collect();
         for place in sessions {
             self.recover_expiry(SessionRef(place));
+            self.recover_will(SessionRef(place));
         }
         let mut queues: Vec<QueueId> = self.queues.keys().copied().collect();
         queues.sort_unstable();

@@ -214,6 +214,7 @@ impl Broker {
                 count: 1,
                 attempts: 0,
                 duplicate: false,
+                second_step: false,
                 retained: true,
                 granted: qos,
                 subscriptions,

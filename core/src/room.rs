@@ -37,7 +37,11 @@ impl Broker {
             | Command::Receive(_)
             | Command::Lease { .. }
             | Command::DeclareQueue(_) => self.limits.step_bytes(),
+            Command::Expire { .. } | Command::ForgetWill | Command::Release { .. } => {
+                self.limits.step_bytes()
+            }
             Command::Settle(_)
+            | Command::Received { .. }
             | Command::Written { .. }
             | Command::Cancel { .. }
             | Command::Close(_)
@@ -54,7 +58,11 @@ impl Broker {
     /// Of an attachment: the session's record twice, the end of its predecessor, and the record of
     /// the session that the connection had before.
     pub(crate) fn attach_bytes(&self, attach: &Attach) -> usize {
-        self.limits.step_bytes() + 2 * (attach.name.len() + attach.principal.len())
+        let will = attach.will.as_ref().map_or(0, |will| {
+            let bytes = record::message_bytes(&will.run, 0);
+            bytes + attach.name.len() + NUMBERS + RECORD_OVERHEAD
+        });
+        self.limits.step_bytes() + 2 * (attach.name.len() + attach.principal.len()) + will
     }
 
     /// Of the record of a session's queue, named by the session and by its escaped name.
@@ -77,6 +85,9 @@ impl Broker {
         let name = self.session_name_bytes(id);
         let bytes = |target: &BindTarget| match target {
             BindTarget::Filter(filter) => filter.as_str().len(),
+            BindTarget::Shared { group, filter } => {
+                3 * (group.len() + filter.as_str().len()) + NUMBERS + RECORD_OVERHEAD
+            }
             BindTarget::Queue { address, queue } => {
                 3 * (address.as_str().len() + queue.as_str().len()) + NUMBERS + RECORD_OVERHEAD
             }

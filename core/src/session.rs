@@ -3,12 +3,12 @@
 //! A session is one queue with a binding per filter, and one lane with one space of tags. While
 //! nobody is attached the lane has no owner, so nothing is handed out to it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::address::{Filter, QueueName};
 use crate::broker::{Broker, Pass, Work};
-use crate::command::{Attach, BindOptions, BindTarget, Command, RoutingType, SettleMode};
+use crate::command::{Attach, BindOptions, BindTarget, Command, RoutingType, SettleMode, Will};
 use crate::consumer::{ConsumerRef, Inflight, Lane, LaneRef, split};
 use crate::deadline::{Deadline, DeadlineKey};
 use crate::dialect::Dialect;
@@ -59,6 +59,12 @@ pub(crate) struct Session {
     pub(crate) replay_listed: bool,
     /// Tags below may have been used (law L13).
     pub(crate) tag_mark: u64,
+    /// Published when the connection goes without taking it back (law L14).
+    pub(crate) will: Option<Box<Will>>,
+    /// The log knows it: its end is written down.
+    pub(crate) recorded: bool,
+    /// Ids of messages that its client published once and has not released (law L13).
+    pub(crate) receipts: BTreeSet<u16>,
     /// Subscriptions that have ids.
     pub(crate) with_ids: usize,
     pub(crate) matched: Option<Box<Matched>>,
@@ -72,7 +78,7 @@ impl Broker {
     pub(crate) fn attach(
         &mut self,
         id: ConnectionId,
-        attach: Attach,
+        mut attach: Attach,
         pass: &mut Pass<'_>,
     ) -> Option<Command> {
         let token = attach.token;
@@ -94,6 +100,7 @@ impl Broker {
             if !self.vacate_for(known, id, &attach, pass) {
                 return Some(Command::Attach(attach));
             }
+            self.decide_will(known, &attach);
             self.take_over(known, id, pass);
             // An expiry of 0 ends the session with the connection it is taken from.
             if attach.clean && self.sessions.at(known.0).is_some() {
@@ -106,7 +113,8 @@ impl Broker {
         self.leave_other(id, known, pass);
         let known = known.filter(|known| self.sessions.at(known.0).is_some());
         let session = known.unwrap_or_else(|| self.new_session(&attach));
-        self.join(session, id, &attach, pass);
+        let will = attach.will.take();
+        self.join(session, id, &attach, will, pass);
         let position = pass.position();
         self.open_lane(session, position);
         // What rests on nothing durable waits for nothing; discarding a durable one wrote records.
@@ -190,6 +198,9 @@ impl Broker {
             resend_listed: false,
             replay_listed: false,
             tag_mark: 1 + TAGS_AHEAD,
+            will: None,
+            recorded: false,
+            receipts: BTreeSet::new(),
             with_ids: 0,
             matched: None,
         };
@@ -212,12 +223,15 @@ impl Broker {
         session: SessionRef,
         id: ConnectionId,
         attach: &Attach,
+        will: Option<Box<Will>>,
         pass: &mut Pass<'_>,
     ) {
         let Some(state) = self.sessions.at_mut(session.0) else {
             return;
         };
         state.connection = Some(id);
+        let had_will = state.will.is_some();
+        state.will = will;
         state.expiry_ms = attach.expiry_ms;
         state.expires_at_ms = 0;
         state.hold = attach.hold;
@@ -240,6 +254,7 @@ impl Broker {
             self.routes.change();
         }
         self.write_session(session, pass);
+        self.write_will(session, had_will, pass);
     }
 
     /// Nothing leaves the session's lane before this position.
@@ -261,18 +276,23 @@ impl Broker {
         };
         let head = record.encode();
         self.routes.position = pass.log.append(record::PUT_SESSION, head.bytes(), None, 0) + 1;
+        if let Some(state) = self.sessions.at_mut(session.0) {
+            state.recorded = true;
+        }
     }
 
-    /// The record of a durable session.
+    /// The record of a session that is durable or has a will.
     pub(crate) fn session_record(&self, session: &Session) -> Option<SessionRecord> {
         let lane = self.lanes.at(session.lane.0)?;
-        session.durable.then(|| SessionRecord {
+        let wanted = session.durable || session.will.is_some();
+        wanted.then(|| SessionRecord {
             name: Arc::clone(&session.name),
             principal: Arc::clone(&session.principal),
             expiry_ms: session.expiry_ms,
             expires_at_ms: session.expires_at_ms,
             window: lane.window,
             tag_mark: session.tag_mark,
+            durable: session.durable,
         })
     }
 
@@ -353,6 +373,7 @@ impl Broker {
             self.routes.change();
         }
         self.vacate(session, polite, pass);
+        self.leave_will(session, pass);
         if expiry == Some(0) {
             return self.remove_session(session, pass);
         }
@@ -387,10 +408,12 @@ impl Broker {
             return true;
         };
         held.owner = None;
-        if waits || held.inflight.iter().all(|piece| Some(piece.queue) == own) {
+        // What was begun in two steps is finished with this session (law L13).
+        let kept = move |piece: &Inflight| Some(piece.queue) == own || piece.is_begun();
+        if waits || held.inflight.iter().all(kept) {
             return true;
         }
-        self.give_back(lane, own, polite, pass)
+        self.give_back(lane, kept, polite, pass)
     }
 
     /// A session without connection has reached its end.
@@ -418,10 +441,12 @@ impl Broker {
         let targets: Vec<BindTarget> = state.subscriptions.keys().cloned().collect();
         // Its own queue goes with what it holds of it; of other queues everything returns.
         let queue = state.queue;
+        self.publish_will(session, pass);
         if let Some(queue) = queue {
             self.delete_queue(queue, pass);
         }
-        self.give_back(lane, None, true, pass);
+        self.end_begun(lane, pass);
+        self.give_back(lane, |_| false, true, pass);
         for target in &targets {
             self.remove_binding(session, target, pass);
         }
@@ -437,13 +462,29 @@ impl Broker {
             connection.session = None;
             connection.remove_lane(ConsumerKey::SESSION);
         }
-        if state.durable {
+        if state.recorded {
             let mut head = Writer::default();
             head.text(&state.name);
             let position = pass
                 .log
                 .append(record::DELETE_SESSION, head.bytes(), None, 0);
             self.routes.position = position + 1;
+        }
+    }
+
+    /// How long a session lives without a connection from now on.
+    pub(crate) fn set_expiry(
+        &mut self,
+        id: ConnectionId,
+        expiry_ms: Option<u64>,
+        pass: &mut Pass<'_>,
+    ) {
+        let session = self.connection(id).and_then(|c| c.session);
+        if let Some(session) = session
+            && let Some(state) = self.sessions.at_mut(session.0)
+        {
+            state.expiry_ms = expiry_ms;
+            self.write_session(session, pass);
         }
     }
 
@@ -537,6 +578,7 @@ impl Broker {
         let delivery = self.delivery(key, piece.tag, piece.part(), piece.queue, attempts);
         if let Some((mut delivery, after)) = delivery {
             delivery.duplicate = known > 0;
+            delivery.second_step = piece.is_received();
             if let Some(consumer) = self.consumers.at(piece.consumer.0).copied() {
                 self.name_subscriptions(&mut delivery, &consumer);
             }

@@ -170,6 +170,8 @@ impl Broker {
         queue.ready.retain(|other| *other != consumer);
         if queue.kind == Kind::Subscription {
             self.end_subscription(gone.queue, pass);
+        } else if queue.kind == Kind::Shared && queue.consumers.is_empty() {
+            self.end_shared(gone.queue, pass);
         } else {
             self.list(gone.queue);
             self.reap_if_unused(gone.queue);
@@ -218,12 +220,12 @@ impl Broker {
         if let Some(state) = self.lanes.at_mut(lane.0) {
             state.owner = None;
         }
-        self.settle_written(lane, pass) && self.give_back(lane, None, polite, pass)
+        self.settle_written(lane, pass) && self.give_back(lane, |_| false, polite, pass)
     }
 
     /// Ends a lane with its consumers. What it holds returns uncounted; see [`Broker::empty_lane`].
     pub(crate) fn end_lane(&mut self, lane: LaneRef, pass: &mut Pass<'_>) {
-        self.give_back(lane, None, true, pass);
+        self.give_back(lane, |_| false, true, pass);
         let consumers = self.lanes.at(lane.0).map(|lane| lane.consumers.clone());
         for consumer in consumers.unwrap_or_default() {
             self.remove_consumer(consumer, pass);

@@ -50,7 +50,7 @@ impl Broker {
             .iter()
             .filter(|(target, _)| match target {
                 BindTarget::Filter(filter) => matches_filter(filter, address),
-                BindTarget::Queue { .. } => false,
+                BindTarget::Queue { .. } | BindTarget::Shared { .. } => false,
             });
         let mut ids: Vec<u32> = matching.map(|(_, s)| s.options.id).collect();
         ids.sort_unstable();

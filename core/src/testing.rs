@@ -322,6 +322,7 @@ pub(crate) fn publish(mode: SendMode, run: Run, token: Option<Token>) -> Command
         mode,
         queue: None,
         retain: Retain::No,
+        receipt: None,
         token,
     })
 }
@@ -332,6 +333,7 @@ pub(crate) fn retain(run: Run) -> Command {
         mode: SendMode::Publish,
         queue: None,
         retain: Retain::Store,
+        receipt: None,
         token: None,
     })
 }
@@ -371,6 +373,7 @@ pub(crate) fn attach(name: &str, token: Option<Token>) -> Attach {
         durable: true,
         hold: false,
         window: 100,
+        will: None,
         token,
     }
 }

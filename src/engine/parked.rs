@@ -110,8 +110,12 @@ pub(crate) fn token(command: &Command) -> Option<Token> {
         Command::Cancel { token, .. }
         | Command::Bind { token, .. }
         | Command::Unbind { token, .. }
+        | Command::Release { token, .. }
+        | Command::Received { token, .. }
         | Command::Lease { token, .. } => *token,
         Command::Credit { .. }
+        | Command::Expire { .. }
+        | Command::ForgetWill
         | Command::Written { .. }
         | Command::Room(_)
         | Command::CreateTemporary { .. }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::broker::{AT_END, Broker, Pass, Work};
 use crate::command::{Command, Outcome, Settle, SettleMode, Tags};
-use crate::consumer::{ConsumerRef, Inflight, Lane, LaneRef, split};
+use crate::consumer::{BEGUN, ConsumerRef, Inflight, Lane, LaneRef, split};
 use crate::effect::{Answer, Delivery, Effect, MoveReason};
 use crate::error::Refusal;
 use crate::ids::{ConnectionId, ConsumerKey, QueueId, Tag};
@@ -165,10 +165,15 @@ impl Broker {
         let Some(consumer) = self.consumers.at(to.0).copied() else {
             return;
         };
+        let begun = if self.is_exact(piece, &consumer) {
+            BEGUN
+        } else {
+            0
+        };
         let Some(lane) = self.lanes.at_mut(consumer.lane.0) else {
             return;
         };
-        let held = Inflight {
+        let mut held = Inflight {
             tag: 0,
             count: piece.count,
             consumer: to,
@@ -176,11 +181,16 @@ impl Broker {
             sequence: piece.sequence,
             run: piece.run,
             first: piece.first,
-            flags: piece.flags,
+            flags: piece.flags | begun,
         };
         let tag = lane.hold(held);
+        held.tag = tag;
         let (owner, key) = (lane.owner, lane.key);
         self.reserve_ids(consumer.lane, pass);
+        let noted = match begun {
+            0 => 0,
+            _ => self.write_tag(consumer.lane, &held, pass),
+        };
         let lane = self.lanes.at(consumer.lane.0);
         let opened = lane.map_or(0, |lane| lane.opened_after);
         let Some((mut delivery, after)) = self.delivery(key, tag, piece, id, attempts) else {
@@ -189,7 +199,7 @@ impl Broker {
         self.name_subscriptions(&mut delivery, &consumer);
         self.counts.delivered += u64::from(piece.count);
         if let Some(connection) = owner {
-            self.send(connection, after.max(opened), delivery, pass);
+            self.send(connection, after.max(opened).max(noted), delivery, pass);
         }
     }
 
@@ -232,6 +242,7 @@ impl Broker {
             count: piece.count,
             attempts,
             duplicate: false,
+            second_step: false,
             retained: piece.flags & (RETAINED | AS_PUBLISHED) != 0,
             granted: granted(piece.flags),
             subscriptions: None,

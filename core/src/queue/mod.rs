@@ -36,6 +36,8 @@ pub(crate) enum Kind {
     Subscription,
     /// A session's.
     Session(SessionRef),
+    /// Of a group of sessions that share a subscription; ends with the last of them.
+    Shared,
     /// Lives as long as a connection.
     Temporary(ConnectionId),
 }
@@ -151,7 +153,7 @@ impl Queue {
     pub(crate) fn is_bounded(&self) -> bool {
         match self.kind {
             Kind::Subscription => true,
-            Kind::Session(_) => !self.durable,
+            Kind::Session(_) | Kind::Shared => !self.durable,
             Kind::Plain | Kind::Temporary(_) => false,
         }
     }
@@ -172,6 +174,23 @@ impl Queue {
         let piece = self.index.next(self.cursor, max)?;
         self.cursor = piece.sequence;
         Some(self.uniform(piece))
+    }
+
+    /// Recovery: these are out, in the hands of a session; all others are available.
+    pub(crate) fn hold_out(&mut self, sequences: &BTreeSet<u64>) {
+        let Some(last) = sequences.last() else { return };
+        let (mut next, end) = (self.cursor, last + 1);
+        while let Some(piece) = self.index.next(next, u32::MAX)
+            && piece.sequence < end
+        {
+            next = piece.sequence + u64::from(piece.count);
+            let free = (piece.sequence..next.min(end)).filter(|s| !sequences.contains(s));
+            self.returned.extend(free);
+        }
+        for sequence in sequences {
+            self.returned.remove(sequence);
+        }
+        self.cursor = self.cursor.max(end);
     }
 
     /// As much of a piece as is available from its first message on.

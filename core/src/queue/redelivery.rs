@@ -136,13 +136,13 @@ impl Broker {
         }
     }
 
-    /// Takes back what a lane holds, but for the queue `keep`. What was written counts as an attempt
+    /// Takes back what a lane holds, but for what is to `keep`. What was written counts as an attempt
     /// unless the client said goodbye, and the oldest of each consumer as a failure. False if the
     /// room for records did not reach: what is left is still held.
     pub(crate) fn give_back(
         &mut self,
         lane: LaneRef,
-        keep: Option<QueueId>,
+        keep: impl Fn(&Inflight) -> bool,
         polite: bool,
         pass: &mut Pass<'_>,
     ) -> bool {
@@ -153,7 +153,7 @@ impl Broker {
         let (kept, back): (VecDeque<Inflight>, VecDeque<Inflight>) =
             std::mem::take(&mut state.inflight)
                 .into_iter()
-                .partition(|piece| Some(piece.queue) == keep);
+                .partition(|piece| keep(piece));
         let mut failed = std::mem::take(&mut state.failed);
         let left = self.take_back(back, written, &mut failed, pass);
         let done = left.is_empty();

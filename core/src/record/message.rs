@@ -42,6 +42,21 @@ pub(crate) fn write_message(
     retained: bool,
     targets: impl ExactSizeIterator<Item = (QueueId, u64, u16)>,
 ) -> u64 {
+    let head = message_head(run, retained, targets);
+    log.append(MSG, head.bytes(), Some(run.block()), live_bytes(run))
+}
+
+/// The payload of a MSG without queues.
+pub(crate) fn message_payload(run: &Run) -> Vec<u8> {
+    let mut head = message_head(run, false, std::iter::empty());
+    head.raw(run.block()).bytes().to_vec()
+}
+
+fn message_head(
+    run: &Run,
+    retained: bool,
+    targets: impl ExactSizeIterator<Item = (QueueId, u64, u16)>,
+) -> Writer {
     let mut head = Writer::default();
     let envelope = &run.envelope;
     let flag = |on: bool, bit: u8| if on { bit } else { 0 };
@@ -69,7 +84,7 @@ pub(crate) fn write_message(
     for (queue, sequence, flags) in targets {
         head.u32(queue.0).u64(sequence).u16(flags);
     }
-    log.append(MSG, head.bytes(), Some(run.block()), live_bytes(run))
+    head
 }
 
 /// Bytes of log that the record of a run with this many queues takes, at most.

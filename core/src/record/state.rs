@@ -19,6 +19,8 @@ pub(crate) struct QueueRecord {
     pub(crate) auto_created: bool,
     /// Belongs to the session of this name.
     pub(crate) session: Option<Arc<str>>,
+    /// Of the group of sessions that share a subscription.
+    pub(crate) shared: Option<(Arc<str>, Filter)>,
 }
 
 impl QueueRecord {
@@ -30,6 +32,10 @@ impl QueueRecord {
         head.u8(u8::from(self.routing == RoutingType::Multicast))
             .u8(u8::from(self.auto_created));
         write_option(&mut head, self.session.as_deref());
+        match &self.shared {
+            Some((group, filter)) => head.u8(1).text(group).text(filter.as_str()),
+            None => head.u8(0),
+        };
         head
     }
 
@@ -45,6 +51,10 @@ impl QueueRecord {
             },
             auto_created: reader.u8()? != 0,
             session: read_option(&mut reader)?,
+            shared: match reader.u8()? {
+                0 => None,
+                _ => Some((reader.shared_text()?, filter(&mut reader)?)),
+            },
         })
     }
 }
@@ -61,6 +71,8 @@ pub(crate) struct SessionRecord {
     pub(crate) window: u32,
     /// Tags below may have been used as packet ids.
     pub(crate) tag_mark: u64,
+    /// Its queue and subscriptions are durable; else it is here for its will.
+    pub(crate) durable: bool,
 }
 
 impl SessionRecord {
@@ -70,6 +82,7 @@ impl SessionRecord {
         head.u64(self.expiry_ms.unwrap_or(u64::MAX))
             .u64(self.expires_at_ms);
         head.u32(self.window).u64(self.tag_mark);
+        head.u8(u8::from(self.durable));
         head
     }
 
@@ -82,6 +95,7 @@ impl SessionRecord {
             expires_at_ms: reader.u64()?,
             window: reader.u32()?,
             tag_mark: reader.u64()?,
+            durable: reader.u8()? != 0,
         })
     }
 }
@@ -107,6 +121,9 @@ impl BindingRecord {
             BindTarget::Queue { address, queue } => {
                 head.u8(1).text(address.as_str()).text(queue.as_str());
             }
+            BindTarget::Shared { group, filter } => {
+                head.u8(2).text(group).text(filter.as_str());
+            }
         }
         let options = self.options;
         let flags = u8::from(options.queued)
@@ -121,12 +138,14 @@ impl BindingRecord {
         let mut reader = Reader::new(payload);
         let session = reader.shared_text()?;
         let target = match reader.u8()? {
-            0 => BindTarget::Filter(
-                Filter::parse(reader.text()?, Dialect::Canonical, usize::MAX).ok()?,
-            ),
+            0 => BindTarget::Filter(filter(&mut reader)?),
             1 => BindTarget::Queue {
                 address: address(reader.text()?)?,
                 queue: QueueName::parse(reader.text()?, Dialect::Canonical, usize::MAX).ok()?,
+            },
+            2 => BindTarget::Shared {
+                group: reader.shared_text()?,
+                filter: filter(&mut reader)?,
             },
             _ => return None,
         };
@@ -146,6 +165,10 @@ impl BindingRecord {
             replaying: is(2),
         })
     }
+}
+
+fn filter(reader: &mut Reader<'_>) -> Option<Filter> {
+    Filter::parse(reader.text()?, Dialect::Canonical, usize::MAX).ok()
 }
 
 fn write_option(head: &mut Writer, text: Option<&str>) {

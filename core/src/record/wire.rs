@@ -53,6 +53,12 @@ impl Writer {
         self
     }
 
+    /// Bytes as they are.
+    pub(crate) fn raw(&mut self, bytes: &[u8]) -> &mut Self {
+        self.0.extend_from_slice(bytes);
+        self
+    }
+
     /// What was written.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0

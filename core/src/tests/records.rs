@@ -86,11 +86,12 @@ proptest! {
             routing,
             auto_created,
             session: owned.then(|| Arc::clone(&session)),
+            shared: queued.then(|| (Arc::clone(&session), Filter::from(&address(&names.1)))),
         };
         prop_assert_eq!(QueueRecord::read(record.encode().bytes()), Some(record));
         let expiry_ms = expiry_ms.map(u64::from);
         let (name, principal) = (Arc::clone(&session), names.0.as_str().into());
-        let record = SessionRecord { name, principal, expiry_ms, expires_at_ms, window, tag_mark };
+        let record = SessionRecord { name, principal, expiry_ms, expires_at_ms, window, tag_mark, durable: queued };
         prop_assert_eq!(SessionRecord::read(record.encode().bytes()), Some(record));
         let filter = Filter::parse(&format!("{}.*.#", names.0), Dialect::Canonical, 1_024).unwrap();
         let named = BindTarget::Queue { address: address(&names.1), queue: queue(&names.0) };

@@ -114,6 +114,7 @@ fn l16_replay_reads_the_value_that_is_current_when_it_gets_there() {
         mode: SendMode::Anycast,
         queue: None,
         retain: Retain::Store,
+        receipt: None,
         token: None,
     });
     shell.run(SENDER, vec![publish]);
@@ -171,6 +172,7 @@ fn retained_value_is_replaced_removed_and_recovered() {
         mode: SendMode::Publish,
         queue: None,
         retain: Retain::Remove,
+        receipt: None,
         token: None,
     });
     shell.run(SENDER, vec![remove]);

@@ -216,6 +216,7 @@ fn to_queue(queue: &str) -> Command {
         mode: SendMode::Anycast,
         queue: Some(queue_name(queue)),
         retain: Retain::No,
+        receipt: None,
         token: Some(crate::ids::Token(1)),
     })
 }

@@ -113,6 +113,7 @@ fn attach(turn: &mut Turn<'_>) {
         durable: false,
         hold: false,
         window: 10,
+        will: None,
         token: None,
     }));
     turn.commands.push(Command::Bind {
@@ -147,6 +148,7 @@ fn publish(bytes: usize, at_most_once: bool, turn: &Turn<'_>) -> Command {
         mode: SendMode::Multicast,
         queue: None,
         retain: Retain::No,
+        receipt: None,
         token: None,
     })
 }

@@ -57,6 +57,7 @@ fn publish_to(client: &mut Client, name: &str, bodies: u32, mode: SendMode) -> T
         mode,
         queue: None,
         retain: Retain::No,
+        receipt: None,
         token: Some(token),
     }));
     token
@@ -169,6 +170,7 @@ fn l7_thousands_of_messages_that_expire_at_once_take_many_commits() {
             mode: SendMode::Anycast,
             queue: None,
             retain: Retain::No,
+            receipt: None,
             token,
         }));
         if n % 100 == 99 {
@@ -194,6 +196,7 @@ fn attach(client: &mut Client, name: &str) {
         durable: true,
         hold: false,
         window: 100,
+        will: None,
         token: Some(token),
     }));
 }

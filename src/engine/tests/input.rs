@@ -155,6 +155,7 @@ fn some_publish(a: u16, b: u16, token: Option<Token>) -> Command {
             1 => Retain::Remove,
             _ => Retain::No,
         },
+        receipt: None,
         token,
     })
 }
@@ -192,6 +193,7 @@ fn command((kind, a, b): Op, peer: &mut Peer) -> Option<Command> {
             durable: !b.is_multiple_of(4),
             hold: a.is_multiple_of(2),
             window: u32::from(b % 50),
+            will: None,
             token: peer.token(),
         }),
         8 => Command::Bind {

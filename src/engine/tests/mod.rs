@@ -239,6 +239,7 @@ impl Client {
             durable: false,
             hold: false,
             window: 100,
+            will: None,
             token: Some(token),
         }));
         let request = BindRequest {
@@ -309,6 +310,7 @@ fn publish(
         mode,
         queue: None,
         retain: Retain::No,
+        receipt: None,
         token,
     })
 }
@@ -321,6 +323,7 @@ fn at_most_once(to: &str, body: &[u8]) -> Command {
         mode: SendMode::Publish,
         queue: None,
         retain: Retain::No,
+        receipt: None,
         token: None,
     })
 }

@@ -111,6 +111,7 @@ fn delivery(consumer: u32) -> Delivery {
         count: 1,
         attempts: 0,
         duplicate: false,
+        second_step: false,
         retained: false,
         granted: 1,
         subscriptions: None,

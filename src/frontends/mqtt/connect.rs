@@ -63,6 +63,7 @@ impl State {
             durable: !packet.clean_start,
             hold: false,
             window: self.options.max_inflight.into(),
+            will: None,
             token: Some(token(CONNECT, 0)),
         }));
         Ok(Flow::Connecting)

@@ -203,6 +203,7 @@ fn publish_part(
         mode: SendMode::Publish,
         queue: to.queue.clone(),
         retain: Retain::No,
+        receipt: None,
         token: id.map(|id| publish_token(id, count)),
     }));
     Ok(())
@@ -222,6 +223,7 @@ fn publish_retained(run: &PublishRun<'_>, part: &Part<'_>, to: &Destination, tur
             mode: SendMode::Publish,
             queue: to.queue.clone(),
             retain: if empty { Retain::Remove } else { Retain::Store },
+            receipt: None,
             token: run.id(part.first + i).map(|id| publish_token(id, 1)),
         }));
     }

@@ -160,6 +160,7 @@ async fn open(
         durable: false,
         hold: true,
         window: wish.window,
+        will: None,
         token: None,
     };
     let present = match ask_attach(&link, attach, wish.cursor).await {

@@ -160,6 +160,7 @@ async fn send(
                 mode,
                 queue,
                 retain: Retain::No,
+                receipt: None,
                 token,
             })
         })

@@ -239,6 +239,7 @@ impl State {
             mode: gathered.target.mode,
             queue: gathered.target.queue,
             retain: Retain::No,
+            receipt: None,
             token: Some(TOKEN),
         }));
         self.confirms.expect(gathered.receipts);

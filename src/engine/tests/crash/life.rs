@@ -269,6 +269,7 @@ impl Life {
             mode,
             queue: None,
             retain,
+            receipt: None,
             token: Some(token),
         }));
     }
@@ -542,6 +543,7 @@ pub(super) fn attach(client: &mut Client, name: &str, clean: bool) -> Token {
         durable: true,
         hold: false,
         window: 1_000,
+        will: None,
         token: Some(token),
     }));
     token

@@ -29,6 +29,7 @@ fn delivery(tag: Tag, count: u32) -> Delivery {
         count,
         attempts: 0,
         duplicate: false,
+        second_step: false,
         retained: false,
         granted: 1,
         subscriptions: None,

@@ -1,0 +1,143 @@
+//! Wills: what a session publishes for a client that vanished (law L14).
+
+use std::sync::Arc;
+
+use crate::broker::{Broker, Pass, Work};
+use crate::command::{Attach, Command, Publish, Will};
+use crate::deadline::Deadline;
+use crate::ids::ConnectionId;
+use crate::message::{Envelope, Run};
+use crate::record::{self, WillRecord, Writer};
+use crate::session::SessionRef;
+
+/// After a restart clients get this long to come back before their wills are published.
+const GRACE_MS: u64 = 10_000;
+
+impl Broker {
+    /// Writes down the will of a session, or that it has none any more.
+    pub(crate) fn write_will(&mut self, session: SessionRef, had: bool, pass: &mut Pass<'_>) {
+        let Some(state) = self.sessions.at(session.0) else {
+            return;
+        };
+        let position = match &state.will {
+            Some(will) => {
+                let head = WillRecord::encode(&state.name, will);
+                pass.log.append(record::PUT_WILL, head.bytes(), None, 0)
+            }
+            None if had && state.recorded => {
+                let mut head = Writer::default();
+                head.text(&state.name);
+                pass.log.append(record::DELETE_WILL, head.bytes(), None, 0)
+            }
+            None => return,
+        };
+        self.routes.position = position + 1;
+    }
+
+    /// The client takes its will back.
+    pub(crate) fn forget_will(&mut self, id: ConnectionId, pass: &mut Pass<'_>) {
+        let session = self.connection(id).and_then(|c| c.session);
+        let Some(session) = session else { return };
+        let state = self.sessions.at_mut(session.0);
+        if state.is_some_and(|state| state.will.take().is_some()) {
+            self.write_will(session, true, pass);
+        }
+    }
+
+    /// Decides the will of a session that is attached again: one that waits for its client does
+    /// not if that resumes; a session that is discarded ends, so it is published.
+    pub(crate) fn decide_will(&mut self, session: SessionRef, attach: &Attach) {
+        let Some(state) = self.sessions.at_mut(session.0) else {
+            return;
+        };
+        let at_once = state.connection.is_some()
+            && state.will.as_ref().is_some_and(|will| will.delay_ms == 0);
+        if !attach.clean && !at_once && state.expiry_ms != Some(0) {
+            // The attachment writes that down.
+            state.will = state.will.take().filter(|_| false);
+        }
+    }
+
+    /// A connection has gone without taking the will back.
+    pub(crate) fn leave_will(&mut self, session: SessionRef, pass: &mut Pass<'_>) {
+        let Some(state) = self.sessions.at(session.0) else {
+            return;
+        };
+        let Some(will) = &state.will else { return };
+        let delay = will.delay_ms.min(state.expiry_ms.unwrap_or(u64::MAX));
+        if delay == 0 {
+            return self.publish_will(session, pass);
+        }
+        self.await_will(session, delay);
+    }
+
+    fn await_will(&mut self, session: SessionRef, delay_ms: u64) {
+        let Some(state) = self.sessions.at(session.0) else {
+            return;
+        };
+        let detachment = state.detachment;
+        let due = self.now.mono_ms.saturating_add(delay_ms);
+        let deadline = Deadline::Will {
+            session,
+            detachment,
+        };
+        self.deadlines.set(due, deadline);
+    }
+
+    /// The delay of a will has passed.
+    pub(crate) fn will_due(&mut self, session: SessionRef, detachment: u64, pass: &mut Pass<'_>) {
+        let due = self
+            .sessions
+            .at(session.0)
+            .is_some_and(|state| state.connection.is_none() && state.detachment == detachment);
+        if due {
+            self.publish_will(session, pass);
+        }
+    }
+
+    /// Publishes the will of a session, if it has one.
+    pub(crate) fn publish_will(&mut self, session: SessionRef, pass: &mut Pass<'_>) {
+        let Some(state) = self.sessions.at_mut(session.0) else {
+            return;
+        };
+        let Some(will) = state.will.take() else {
+            return;
+        };
+        self.write_will(session, true, pass);
+        let publish = self.publish_of(&will);
+        self.carry_will(Box::new(publish), pass);
+    }
+
+    fn publish_of(&self, will: &Will) -> Publish {
+        let now = self.now.wall_ms;
+        let envelope = Envelope {
+            timestamp_ms: now,
+            expires_ms: will.ttl_ms.map_or(0, |ttl| now.saturating_add(ttl)),
+            ..will.run.envelope.clone()
+        };
+        let run = Run::single(envelope, will.run.format, will.run.block().clone());
+        Publish {
+            run: Arc::new(run),
+            mode: will.mode,
+            queue: None,
+            retain: will.retain,
+            receipt: None,
+            token: None,
+        }
+    }
+
+    /// Publishes a will, at the latest when there is room in the log.
+    pub(crate) fn carry_will(&mut self, publish: Box<Publish>, pass: &mut Pass<'_>) {
+        if let Some(Command::Publish(left)) = self.publish(ConnectionId::BROKER, *publish, pass) {
+            self.work.push_front(Work::Will(Box::new(left)));
+        }
+    }
+
+    /// Recovery: whoever was connected counts as disconnected since now; a client gets some time.
+    pub(crate) fn recover_will(&mut self, session: SessionRef) {
+        let state = self.sessions.at(session.0);
+        if let Some(will) = state.and_then(|state| state.will.as_ref()) {
+            self.await_will(session, will.delay_ms.max(GRACE_MS));
+        }
+    }
+}
