@@ -394,7 +394,7 @@ impl Broker {
                 Work::Discard(queue) => self.discard_messages(queue, pass),
                 Work::Will(publish) => {
                     let before = self.work.len();
-                    self.carry_will(publish, pass);
+                    self.carry_will(*publish, pass);
                     if self.work.len() > before {
                         break; // The next call has room for it.
                     }

@@ -312,7 +312,7 @@ pub(crate) fn transient(to: &str, bodies: &[&str]) -> Run {
 
 pub(crate) fn at_most_once(to: &str, bodies: &[&str]) -> Run {
     run_of(to, bodies, |envelope| {
-        envelope.assurance = Assurance::AtMostOnce
+        envelope.assurance = Assurance::AtMostOnce;
     })
 }
 

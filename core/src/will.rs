@@ -105,7 +105,7 @@ impl Broker {
         };
         self.write_will(session, true, pass);
         let publish = self.publish_of(&will);
-        self.carry_will(Box::new(publish), pass);
+        self.carry_will(publish, pass);
     }
 
     fn publish_of(&self, will: &Will) -> Publish {
@@ -127,8 +127,8 @@ impl Broker {
     }
 
     /// Publishes a will, at the latest when there is room in the log.
-    pub(crate) fn carry_will(&mut self, publish: Box<Publish>, pass: &mut Pass<'_>) {
-        if let Some(Command::Publish(left)) = self.publish(ConnectionId::BROKER, *publish, pass) {
+    pub(crate) fn carry_will(&mut self, publish: Publish, pass: &mut Pass<'_>) {
+        if let Some(Command::Publish(left)) = self.publish(ConnectionId::BROKER, publish, pass) {
             self.work.push_front(Work::Will(Box::new(left)));
         }
     }
