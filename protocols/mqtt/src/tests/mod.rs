@@ -8,10 +8,11 @@ mod properties;
 mod publish;
 mod requests;
 mod runs;
+mod session;
 mod vectors;
 
 use crate::codec::{Framed, frame};
-use crate::connection::{Connection, Event};
+use crate::connection::{Accept, Connection, Event};
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::packet::{Packet, Publish, QoS, Version, packet_id_after};
@@ -52,7 +53,9 @@ pub(crate) fn connected(version: Version) -> Connection {
     let event = machine.poll_event(0, &input, &mut at);
     assert!(matches!(event, Some(Ok(Event::Connect(connect))) if connect.version == version));
     assert_eq!(at, input.len());
-    machine.accept(0, 60);
+    machine
+        .accept(0, &Accept::default(), &mut Vec::new())
+        .unwrap();
     machine
 }
 
