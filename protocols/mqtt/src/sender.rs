@@ -4,6 +4,9 @@
 //! Apart from the machine that reads, so that answers can be written while an event is lent. A
 //! receiver of MQTT 3.1 and 3.1.1 costs no allocation, nor does one of 5.0 without aliases.
 
+#[cfg(test)]
+mod tests;
+
 use crate::aliases::{AliasLimits, Naming, OutboundAliases};
 use crate::copies::{Copies, Plan, Stored};
 use crate::error::Error;

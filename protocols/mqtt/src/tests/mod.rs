@@ -30,7 +30,7 @@ pub(crate) fn hex(text: &str) -> Vec<u8> {
 }
 
 /// A packet of a first byte and a body, the length filled in.
-fn packet(first: u8, body: &str) -> Vec<u8> {
+pub(crate) fn packet(first: u8, body: &str) -> Vec<u8> {
     let mut out = Vec::new();
     crate::codec::put_packet(&mut out, first, |out| {
         out.extend(hex(body));
