@@ -132,7 +132,12 @@ fn varint_bytes(value: usize) -> ([u8; 4], usize) {
 
 /// Bytes of a block of `len` bytes with its length as a variable byte integer in front.
 pub(crate) fn block_len(len: usize) -> usize {
-    varint_bytes(len).1 + len
+    varint_len(len) + len
+}
+
+/// Bytes of `value` as a variable byte integer.
+pub(crate) fn varint_len(value: usize) -> usize {
+    varint_bytes(value).1
 }
 
 /// Appends two bytes of length and `bytes`.

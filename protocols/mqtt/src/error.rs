@@ -28,12 +28,23 @@ pub enum Error {
     TopicFilterInvalid(Statement),
     /// A topic name is empty or holds a wildcard (0x90).
     TopicNameInvalid(Statement),
+    /// More publishes above QoS 0 are unacknowledged than were announced (0x93).
+    ReceiveMaximumExceeded,
     /// A topic alias is zero or above the announced maximum (0x94).
     TopicAliasInvalid(Statement),
     /// The packet is larger than the limit; decided before its body is read (0x95).
     PacketTooLarge,
+    /// The topics remembered for aliases are more bytes than the limit (0x97).
+    QuotaExceeded(Statement),
+    /// A payload that says it is UTF-8 is not (0x99).
+    PayloadFormatInvalid,
+    /// RETAIN, which was announced as not available (0x9A).
+    RetainNotSupported(Statement),
+    /// A QoS above the announced maximum (0x9B).
+    QosNotSupported(Statement),
     /// A command does not fit the wire: a field over 65,535 bytes, a packet over 268,435,455
-    /// bytes or over the peer's maximum. Nothing was written.
+    /// bytes, or what the peer has announced not to take, above all a packet over its maximum.
+    /// Nothing was written.
     Unencodable,
     /// The client's window of unacknowledged publishes, or its packet ids, are used up.
     WindowFull,
@@ -55,9 +66,13 @@ impl Error {
             Self::TopicFilterInvalid(_) => 0x8F,
             Self::TopicNameInvalid(_) => 0x90,
             Self::UnknownPacketId => 0x92,
+            Self::ReceiveMaximumExceeded => 0x93,
             Self::TopicAliasInvalid(_) => 0x94,
             Self::PacketTooLarge => 0x95,
-            Self::WindowFull => 0x97,
+            Self::QuotaExceeded(_) | Self::WindowFull => 0x97,
+            Self::PayloadFormatInvalid => 0x99,
+            Self::RetainNotSupported(_) => 0x9A,
+            Self::QosNotSupported(_) => 0x9B,
             Self::Unencodable | Self::NotConnected => 0x83,
         }
     }
@@ -70,12 +85,16 @@ impl Error {
             | Self::ClientIdInvalid(statement)
             | Self::TopicFilterInvalid(statement)
             | Self::TopicNameInvalid(statement)
-            | Self::TopicAliasInvalid(statement) => statement,
+            | Self::TopicAliasInvalid(statement)
+            | Self::QuotaExceeded(statement)
+            | Self::RetainNotSupported(statement)
+            | Self::QosNotSupported(statement) => statement,
             Self::UnsupportedVersion(_) => "MQTT-3.1.2-2",
             Self::Timeout => "MQTT-3.1.2-22",
             Self::PacketTooLarge => "MQTT-3.2.2-15",
+            Self::PayloadFormatInvalid => "3.3.2.3.2",
             Self::Unencodable => "1.5",
-            Self::WindowFull => "MQTT-3.3.4-7",
+            Self::ReceiveMaximumExceeded | Self::WindowFull => "MQTT-3.3.4-7",
             Self::NotConnected => "MQTT-3.1.0-1",
             Self::UnknownPacketId => "2.2.1",
         }
@@ -101,8 +120,13 @@ impl fmt::Display for Error {
             Self::Timeout => "keep-alive timeout",
             Self::TopicFilterInvalid(_) => "topic filter invalid",
             Self::TopicNameInvalid(_) => "topic name invalid",
+            Self::ReceiveMaximumExceeded => "receive maximum exceeded",
             Self::TopicAliasInvalid(_) => "topic alias invalid",
             Self::PacketTooLarge => "packet too large",
+            Self::QuotaExceeded(_) => "quota exceeded",
+            Self::PayloadFormatInvalid => "payload is not UTF-8",
+            Self::RetainNotSupported(_) => "retain not supported",
+            Self::QosNotSupported(_) => "QoS not supported",
             Self::Unencodable => "command does not fit a packet",
             Self::WindowFull => "window of unacknowledged packets is full",
             Self::NotConnected => "not connected",

@@ -4,12 +4,14 @@
 //!   argument, MQTT 5.0 property blocks stay raw ([`Properties`]).
 //! * [`Connection`] is the server's side: it borrows events from the caller's read buffer and
 //!   groups what stands back to back ([`PublishRun`], [`AckRun`]).
-//! * [`patch_run`] and [`convert`] copy encoded messages for other receivers.
+//! * [`Sender`] writes what one receiver gets: stored packets copied into its version, with its
+//!   aliases, subscription ids and remaining expiry ([`Copies`]), and answers cut to its size.
 //! * [`Client`] is the client's side, with its half of the session.
 //!
-//! Not here: sessions, subscriptions, retained values and packet ids of the server (the broker's),
-//! and for MQTT 5.0 topic aliases, Receive Maximum accounting and enhanced authentication; a
-//! server of today announces none of them, and the machine refuses them accordingly.
+//! Not here: sessions, subscriptions, retained values and packet ids of the server, which are the
+//! broker's. A server's front-end does three things besides answering events: it keeps
+//! [`PublishRun::put_plain`] of a run with an alias, says [`Connection::acknowledged`] of every
+//! exchange it has ended, and writes through one [`Sender`] per connection.
 //!
 //! ```text
 //!              CONNECT read            accept()
@@ -21,7 +23,7 @@
 //! ```
 //!
 //! ```
-//! use ternmq_mqtt::{ConnAck, Connection, Event, Limits};
+//! use ternmq_mqtt::{Accept, Connection, Event, Limits};
 //!
 //! let mut machine = Connection::server(Limits::default(), 0);
 //! // CONNECT of client "a", then two messages for topic "t" in the same read.
@@ -29,11 +31,7 @@
 //! let (mut at, mut out) = (0, Vec::new());
 //! while let Some(event) = machine.poll_event(0, input, &mut at) {
 //!     match event? {
-//!         Event::Connect(connect) => {
-//!             let (version, keep_alive_s) = (connect.version, connect.keep_alive_s);
-//!             ConnAck::default().encode(version, &mut out)?;
-//!             machine.accept(0, keep_alive_s);
-//!         }
+//!         Event::Connect(_) => machine.accept(0, &Accept::default(), &mut out)?,
 //!         Event::Publish(run) => {
 //!             assert_eq!((run.topic, run.len()), ("t", 2));
 //!             assert_eq!(run.payload(1), b"2");
@@ -47,9 +45,12 @@
 #![warn(missing_docs)]
 #![warn(clippy::indexing_slicing, clippy::cast_possible_truncation)]
 
+mod aliases;
+mod auth;
 mod client;
 mod codec;
 mod connection;
+mod copies;
 mod error;
 pub mod fuzz;
 mod limits;
@@ -58,13 +59,17 @@ mod patch;
 mod properties;
 mod reader;
 mod run;
+mod sender;
+mod terms;
 #[cfg(test)]
 mod tests;
 pub mod topic;
+mod window;
 
 pub use client::{Client, ClientEvent};
 pub use codec::{Frame, Framed, frame};
-pub use connection::{Connection, Event};
+pub use connection::{Accept, Connection, Event};
+pub use copies::Copies;
 pub use error::{Error, Statement};
 pub use limits::Limits;
 pub use packet::{
@@ -72,6 +77,8 @@ pub use packet::{
     RetainHandling, SubAck, Subscribe, SubscribeOptions, Subscription, SubscriptionList, UnsubAck,
     Unsubscribe, Version, Will, packet_id_after, put_acks, put_ping_req, put_ping_resp,
 };
-pub use patch::{Conversion, Patch, convert, patch_head, patch_run};
+pub use patch::{Patch, patch_head, patch_run};
 pub use properties::{Properties, PropertiesBuf, PropertyId, Value};
 pub use run::{AckRun, Packets, PublishRun};
+pub use sender::Sender;
+pub use terms::Terms;

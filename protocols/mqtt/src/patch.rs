@@ -1,10 +1,8 @@
 //! Copies of encoded PUBLISH packets for other receivers: the bytes are copied as they are and
 //! only flags and packet ids are written anew.
 
-use crate::codec::{Framed, MAX_REMAINING, frame, head_len, put_varint};
-use crate::error::Error;
-use crate::packet::{Flags, Publish, QoS, Version, packet_id_after};
-use crate::properties::Properties;
+use crate::codec::{head_len, put_varint};
+use crate::packet::{Flags, QoS, packet_id_after};
 use crate::run::Packets;
 
 /// How the copies of a run differ from what is stored.
@@ -135,53 +133,4 @@ pub fn patch_head(out: &mut Vec<u8>, packet: &[u8], patch: Patch) -> usize {
         out.extend_from_slice(&patch.first_id.to_be_bytes());
     }
     rest
-}
-
-/// From which version into which, and with which flags and ids.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Conversion {
-    /// The version of the stored encoding.
-    pub from: Version,
-    /// The receiver's version.
-    pub to: Version,
-    /// How the copies differ otherwise.
-    pub patch: Patch,
-}
-
-/// Appends copies of the packets of one run in another version: the property block of MQTT 5.0 is
-/// left out for an older receiver, and an empty one is put in for a publisher's older packet.
-/// 3.1 and 3.1.1 write PUBLISH alike, and within a version this is [`patch_run`].
-///
-/// # Errors
-/// What a stored packet breaks, or `Unencodable`; then nothing was appended.
-pub fn convert(
-    out: &mut Vec<u8>,
-    packets: Packets<'_>,
-    conversion: Conversion,
-) -> Result<(), Error> {
-    let patch = conversion.patch;
-    if (conversion.from == Version::V5) == (conversion.to == Version::V5) {
-        patch_run(out, packets, patch);
-        return Ok(());
-    }
-    let start = out.len();
-    let converted = packets.iter().enumerate().try_for_each(|(i, packet)| {
-        let Framed::Frame(frame) = frame(packet, MAX_REMAINING + 5)? else {
-            return Err(Error::Malformed("2.1.4"));
-        };
-        let stored = Publish::decode(frame, conversion.from)?;
-        let copy = Publish {
-            qos: stored.qos.min(patch.qos),
-            retain: patch.retain,
-            dup: patch.dup,
-            id: Some(packet_id_after(patch.first_id, i)),
-            properties: Properties::default(),
-            ..stored
-        };
-        copy.encode(conversion.to, out)
-    });
-    if converted.is_err() {
-        out.truncate(start);
-    }
-    converted
 }

@@ -132,6 +132,22 @@ impl<'a> Properties<'a> {
         std::iter::from_fn(move || read_property(&mut reader).ok())
     }
 
+    /// The properties in their order, each with its bytes.
+    pub(crate) fn pieces(self) -> impl Iterator<Item = (PropertyId, &'a [u8])> {
+        let mut reader = Reader::new(self.raw);
+        std::iter::from_fn(move || {
+            let before = reader.rest();
+            let (id, _) = read_property(&mut reader).ok()?;
+            let len = before.len() - reader.rest().len();
+            Some((id, before.get(..len)?))
+        })
+    }
+
+    /// A block that was validated before it was stored.
+    pub(crate) fn stored(raw: &'a [u8]) -> Self {
+        Self { raw }
+    }
+
     /// The first value of `id`.
     pub fn value(self, id: PropertyId) -> Option<Value<'a>> {
         self.iter()
@@ -212,6 +228,15 @@ impl PropertiesBuf {
             return Err(Error::Unencodable);
         }
         Ok(())
+    }
+
+    /// Appends what `keep` says of another block, in its order.
+    pub fn extend(&mut self, properties: Properties<'_>, keep: impl Fn(PropertyId) -> bool) {
+        for (id, bytes) in properties.pieces() {
+            if keep(id) {
+                self.raw.extend_from_slice(bytes);
+            }
+        }
     }
 
     /// The block as packets carry it.

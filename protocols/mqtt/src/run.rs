@@ -3,10 +3,11 @@
 //! A run of PUBLISH packets is validated once, at its first packet; of the following ones the
 //! topic and property bytes are compared. Nothing is copied or allocated per packet.
 
-use crate::codec::{Frame, Framed, frame, head_len};
+use crate::codec::{Frame, Framed, block_len, frame, head_len};
 use crate::error::Error;
+use crate::limits::Limits;
 use crate::packet::{Ack, AckKind, Publish, QoS, Version, packet_id_after};
-use crate::properties::{Properties, PropertyId};
+use crate::properties::{Properties, PropertiesBuf, PropertyId, Value};
 use crate::reader::Reader;
 
 /// The most packets in a run.
@@ -16,7 +17,9 @@ pub(crate) const MAX_RUN: usize = 4_096;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules {
     pub(crate) version: Version,
-    pub(crate) max_total: usize,
+    pub(crate) limits: Limits,
+    /// How many publishes above QoS 0 may come before others are acknowledged.
+    pub(crate) window: usize,
 }
 
 /// Where a run is read from.
@@ -110,8 +113,11 @@ impl<'a> Packets<'a> {
 /// QoS 0, consecutive packet ids (65535 is followed by 1). At most 4,096.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PublishRun<'a> {
-    /// The topic; a valid name.
+    /// The topic; a valid name. An alias that stood for it is resolved.
     pub topic: &'a str,
+    /// The alias of every packet. The raw packets carry it, and perhaps it alone: they mean
+    /// nothing outside their connection, and what is kept is [`PublishRun::put_plain`].
+    pub alias: Option<u16>,
     /// QoS of every packet.
     pub qos: QoS,
     /// RETAIN of every packet.
@@ -155,6 +161,38 @@ impl<'a> PublishRun<'a> {
             .unwrap_or_default()
     }
 
+    /// Bytes of packet `i` as [`PublishRun::put_plain`] writes it.
+    pub fn plain_len(&self, i: usize) -> usize {
+        let id_len = if self.first_id.is_some() { 2 } else { 0 };
+        let properties_len: usize = plain(self.properties).map(<[u8]>::len).sum();
+        let properties_len = match self.version {
+            Version::V5 => block_len(properties_len),
+            Version::V31 | Version::V311 => 0,
+        };
+        let payload_len = self.payload(i).len();
+        1 + block_len(2 + self.topic.len() + id_len + properties_len + payload_len)
+    }
+
+    /// Appends packet `i` with its topic and without an alias, otherwise as it came.
+    ///
+    /// # Errors
+    /// `Unencodable` if it is too large then, or if there is no such packet; nothing was appended.
+    pub fn put_plain(&self, out: &mut Vec<u8>, i: usize) -> Result<(), Error> {
+        let packet = self.packets.packet(i).ok_or(Error::Unencodable)?;
+        let mut properties = PropertiesBuf::new();
+        properties.extend(self.properties, |id| id != PropertyId::TopicAlias);
+        let publish = Publish {
+            topic: self.topic,
+            qos: self.qos,
+            retain: self.retain,
+            dup: packet.first().is_some_and(|first| first & 0x08 != 0),
+            id: self.id(i),
+            properties: properties.properties(),
+            payload: self.payload(i),
+        };
+        publish.encode(self.version, out)
+    }
+
     /// The payloads in their order.
     pub fn payloads(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let run = *self;
@@ -162,7 +200,14 @@ impl<'a> PublishRun<'a> {
     }
 }
 
-/// Reads a run of PUBLISH. `ends` is scratch that the run keeps borrowed.
+/// The properties without an alias, as bytes.
+fn plain(properties: Properties<'_>) -> impl Iterator<Item = &[u8]> {
+    let pieces = properties.pieces();
+    pieces.filter_map(|(id, bytes)| (id != PropertyId::TopicAlias).then_some(bytes))
+}
+
+/// Reads a run of PUBLISH. `ends` is scratch that the run keeps borrowed. A topic that only an
+/// alias names is still empty.
 pub(crate) fn read_publishes<'a>(
     source: Source<'a>,
     ends: &'a mut Vec<u32>,
@@ -173,7 +218,7 @@ pub(crate) fn read_publishes<'a>(
         rules,
     } = source;
     let publish = Publish::decode(first, rules.version)?;
-    check_client_properties(&publish)?;
+    let wanted = check_publish(&publish, &rules)?;
     let body = first.body();
     let payload_offset = body.len() - publish.payload.len();
     let topic_len = 2 + publish.topic.len();
@@ -189,17 +234,21 @@ pub(crate) fn read_publishes<'a>(
     };
     let total = first.bytes.len();
     ends.clear();
-    ends.reserve((input.len() / total).min(MAX_RUN));
+    ends.reserve((input.len() / total).min(wanted.most));
     ends.push(offset(total)?);
     let mut at = total;
     let mut id = publish.id.unwrap_or_default();
-    while ends.len() < MAX_RUN {
+    while ends.len() < wanted.most {
         id = packet_id_after(id, 1);
         let rest = input.get(at..).unwrap_or_default();
-        let Ok(Framed::Frame(next)) = frame(rest, rules.max_total) else {
+        let Ok(Framed::Frame(next)) = frame(rest, rules.limits.max_packet_size) else {
             break;
         };
         if !shape.fits(next, id) {
+            break;
+        }
+        let payload = next.body().get(payload_offset..).unwrap_or_default();
+        if wanted.utf8 && std::str::from_utf8(payload).is_err() {
             break;
         }
         let Ok(end) = offset(at + next.bytes.len()) else {
@@ -211,6 +260,7 @@ pub(crate) fn read_publishes<'a>(
     let block = input.get(..at).unwrap_or_default();
     Ok(PublishRun {
         topic: publish.topic,
+        alias: wanted.alias,
         qos: publish.qos,
         retain: publish.retain,
         dup: publish.dup,
@@ -255,17 +305,49 @@ fn offset(at: usize) -> Result<u32, Error> {
     u32::try_from(at).map_err(|_| Error::PacketTooLarge)
 }
 
-/// What a client's PUBLISH may not carry: a subscription id \[MQTT-3.3.4-6\], and an alias, since
-/// a server that has announced no maximum accepts none \[MQTT-3.3.2-9\].
-fn check_client_properties(publish: &Publish<'_>) -> Result<(), Error> {
-    for (id, _) in publish.properties.iter() {
-        match id {
-            PropertyId::SubscriptionId => return Err(Error::Protocol("MQTT-3.3.4-6")),
-            PropertyId::TopicAlias => return Err(Error::TopicAliasInvalid("MQTT-3.3.2-9")),
+/// What the first packet says of its whole run.
+struct Wanted {
+    alias: Option<u16>,
+    /// Payloads must be UTF-8.
+    utf8: bool,
+    /// The most packets.
+    most: usize,
+}
+
+/// Checks what a client's PUBLISH may carry by the limits that were announced to it.
+fn check_publish(publish: &Publish<'_>, rules: &Rules) -> Result<Wanted, Error> {
+    let limits = &rules.limits;
+    if publish.qos > limits.maximum_qos {
+        return Err(Error::QosNotSupported("MQTT-3.2.2-11"));
+    }
+    if publish.retain && !limits.retain_available {
+        return Err(Error::RetainNotSupported("MQTT-3.2.2-14"));
+    }
+    let mut wanted = Wanted {
+        alias: None,
+        utf8: false,
+        most: MAX_RUN,
+    };
+    for (id, value) in publish.properties.iter() {
+        match (id, value) {
+            (PropertyId::SubscriptionId, _) => return Err(Error::Protocol("MQTT-3.3.4-6")),
+            (PropertyId::TopicAlias, Value::Short(alias)) => wanted.alias = Some(alias),
+            (PropertyId::PayloadFormat, Value::Byte(1)) => {
+                wanted.utf8 = limits.check_payload_format;
+            }
             _ => {}
         }
     }
-    Ok(())
+    if wanted.utf8 && std::str::from_utf8(publish.payload).is_err() {
+        return Err(Error::PayloadFormatInvalid);
+    }
+    if publish.id.is_some() {
+        wanted.most = rules.window.min(MAX_RUN);
+        if wanted.most == 0 {
+            return Err(Error::ReceiveMaximumExceeded);
+        }
+    }
+    Ok(wanted)
 }
 
 /// Consecutive acknowledgements of one kind with consecutive ids. More than one only if they are

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ternmq_core::command::{Attach, Command};
 use ternmq_core::effect::Answer;
 use ternmq_core::error::Refusal;
-use ternmq_mqtt::{ConnAck, Connect, Version};
+use ternmq_mqtt::{ConnAck, Connect, Sender, Terms, Version};
 
 use super::{CONNECT, Flow, State, token};
 use crate::frontends::{Ended, Turn};
@@ -26,6 +26,8 @@ impl State {
         turn: &mut Turn<'_>,
     ) -> Result<Flow, Ended> {
         self.version = packet.version;
+        let terms = Terms::of(packet.properties);
+        self.sender = Sender::new(packet.version, terms, &self.options.limits());
         if packet.version == Version::V5 {
             self.refuse_connect(UNSUPPORTED_VERSION, turn);
             return Err(Ended::Fault("MQTT 5.0 is not served yet".into()));
@@ -69,20 +71,16 @@ impl State {
         Ok(Flow::Connecting)
     }
 
+    /// Whether a session is resumed.
     pub(super) fn answer_connect(
         &mut self,
         answer: &Answer,
         turn: &mut Turn<'_>,
-    ) -> Result<(), Ended> {
+    ) -> Result<bool, Ended> {
         match answer {
             Answer::Attached { present } => {
                 self.connected = true;
-                let ack = ConnAck {
-                    session_present: *present,
-                    ..ConnAck::default()
-                };
-                put(&ack, self.version, turn);
-                Ok(())
+                Ok(*present)
             }
             Answer::Refused(why) => {
                 let reason = match why {

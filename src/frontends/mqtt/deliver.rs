@@ -13,8 +13,8 @@ use ternmq_core::dialect::Dialect;
 use ternmq_core::effect::Delivery;
 use ternmq_core::ids::{ConsumerKey, Tag};
 use ternmq_core::message::Run;
-use ternmq_mqtt::{Conversion, Packets, Patch, Properties, QoS, Version};
-use ternmq_mqtt::{convert, patch_head, patch_run};
+use ternmq_mqtt::{Copies, Packets, Patch, Properties, QoS, Version};
+use ternmq_mqtt::{patch_head, patch_run};
 
 use super::{FORMAT, FORMAT_V5, State};
 use crate::engine::Outgoing;
@@ -181,7 +181,14 @@ impl State {
     }
 
     /// Appends messages of a run; false if MQTT cannot carry them.
-    fn encode(&self, run: &Run, first: u32, count: u32, patch: Patch, output: &mut Output) -> bool {
+    fn encode(
+        &mut self,
+        run: &Run,
+        first: u32,
+        count: u32,
+        patch: Patch,
+        output: &mut Output,
+    ) -> bool {
         match run.format {
             FORMAT if self.version < Version::V5 => {
                 copy(run, first, count, patch, output);
@@ -194,7 +201,7 @@ impl State {
     }
 
     fn convert(
-        &self,
+        &mut self,
         run: &Run,
         messages: (u32, u32),
         patch: Patch,
@@ -204,12 +211,9 @@ impl State {
         let mut sent = true;
         in_parts(run, messages, |packets, offset| {
             let first_id = packet_id(Tag::from(patch.first_id) + Tag::from(offset));
-            let conversion = Conversion {
-                from,
-                to: self.version,
-                patch: Patch { first_id, ..patch },
-            };
-            sent &= convert(output.buffer(), packets, conversion).is_ok();
+            let copies = Copies::new(from, Patch { first_id, ..patch });
+            let written = self.sender.put_run(output.buffer(), packets, copies);
+            sent &= written == Ok(packets.len());
         });
         sent
     }

@@ -23,7 +23,10 @@ use ternmq_core::command::{Close, Command};
 use ternmq_core::effect::Answer;
 use ternmq_core::ids::{ConsumerKey, Token};
 use ternmq_core::message::Format;
-use ternmq_mqtt::{AckKind, Connection, Error, Event, Limits, Version, put_acks, put_ping_resp};
+use ternmq_mqtt::{
+    Accept, AckKind, Connection, Error, Event, Limits, Sender, Terms, Version, put_acks,
+    put_ping_resp,
+};
 
 use super::{End, Ended, Frontend, Parting, Turn};
 use crate::engine::Outgoing;
@@ -60,6 +63,15 @@ pub struct MqttOptions {
     pub read_ahead_bytes: usize,
 }
 
+impl MqttOptions {
+    fn limits(&self) -> Limits {
+        Limits {
+            max_packet_size: self.max_packet_bytes,
+            ..Limits::default()
+        }
+    }
+}
+
 /// The front-end of one connection.
 pub struct Mqtt {
     machine: Connection,
@@ -70,6 +82,7 @@ pub struct Mqtt {
 struct State {
     options: Arc<MqttOptions>,
     version: Version,
+    sender: Sender,
     keep_alive_s: u16,
     connected: bool,
     hold: Hold,
@@ -106,11 +119,9 @@ impl Mqtt {
     /// A front-end that waits for CONNECT.
     #[must_use]
     pub fn new(options: Arc<MqttOptions>) -> Self {
-        let limits = Limits {
-            max_packet_size: options.max_packet_bytes,
-            ..Limits::default()
-        };
+        let limits = options.limits();
         let state = State {
+            sender: Sender::new(Version::V311, Terms::default(), &limits),
             topics: Topics::new(options.max_name_bytes),
             options,
             version: Version::V311,
@@ -183,6 +194,7 @@ impl State {
             Event::Unsubscribe(packet) => self.unsubscribe(&packet, turn)?,
             Event::Connect(packet) => return self.connect(&packet, turn),
             Event::Disconnect(_) => return self.disconnect(turn),
+            Event::Auth(_) => return Err(Ended::Fault("AUTH is not served yet".into())),
         }
         Ok(Flow::Go)
     }
@@ -242,9 +254,15 @@ impl Frontend for Mqtt {
         match token.0 >> 56 {
             PUBLISH => self.state.answer_publish(value, &answer, turn),
             CONNECT => {
-                self.state.answer_connect(&answer, turn)?;
-                self.machine
-                    .accept(turn.now.mono_ms, self.state.keep_alive_s);
+                let accept = Accept {
+                    session_present: self.state.answer_connect(&answer, turn)?,
+                    keep_alive_s: Some(self.state.keep_alive_s),
+                    ..Accept::default()
+                };
+                let accepted = self
+                    .machine
+                    .accept(turn.now.mono_ms, &accept, turn.output.buffer());
+                accepted.map_err(|error| Ended::Fault(error.to_string().into()))?;
                 self.unpark(turn)
             }
             GOODBYE => Err(Ended::Goodbye),

@@ -1,7 +1,7 @@
 //! The client machine, alone and joined to the server machine by a clock in the test.
 
 use super::{Client, ClientEvent};
-use crate::connection::{Connection, Event};
+use crate::connection::{Accept, Connection, Event};
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::packet::{
@@ -77,24 +77,20 @@ fn serve(server: &mut Connection, now_ms: u64, input: &[u8]) -> Vec<u8> {
     let (mut at, mut out) = (0, Vec::new());
     loop {
         let version = server.version().unwrap_or(Version::V311);
-        let keep_alive_s = match server.poll_event(now_ms, input, &mut at) {
+        match server.poll_event(now_ms, input, &mut at) {
             None => break,
+            Some(Ok(Event::Connect(_))) => {
+                server.accept(now_ms, &Accept::default(), &mut out).unwrap();
+            }
             Some(event) => answer(event.unwrap(), version, &mut out),
-        };
-        if let Some(keep_alive_s) = keep_alive_s {
-            server.accept(now_ms, keep_alive_s);
         }
     }
     assert_eq!(at, input.len());
     out
 }
 
-fn answer(event: Event<'_>, version: Version, out: &mut Vec<u8>) -> Option<u16> {
+fn answer(event: Event<'_>, version: Version, out: &mut Vec<u8>) {
     match event {
-        Event::Connect(connect) => {
-            ConnAck::default().encode(connect.version, out).unwrap();
-            return Some(connect.keep_alive_s);
-        }
         Event::Publish(run) => {
             let kind = match run.qos {
                 QoS::AtMostOnce => None,
@@ -135,9 +131,8 @@ fn answer(event: Event<'_>, version: Version, out: &mut Vec<u8>) -> Option<u16> 
             .unwrap();
         }
         Event::Ping => put_ping_resp(out),
-        Event::Disconnect(_) => {}
+        Event::Connect(_) | Event::Auth(_) | Event::Disconnect(_) => {}
     }
-    None
 }
 
 /// Carries bytes between the two until both are silent; the client takes over what it receives.

@@ -1,6 +1,6 @@
 //! Liveness of a connection, by a clock in the test, and what an idle one costs.
 
-use super::{Connection, Event};
+use super::{Accept, Connection, Event};
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::packet::Version::V311;
@@ -37,7 +37,9 @@ fn rule_14_keep_alive_0_never_ends() {
     let input = hex("100D 0004 4D515454 04 02 0000 0001 61");
     assert!(machine.poll_event(100, &input, &mut 0).is_some());
     assert_eq!(machine.poll_timeout(), None, "the server is deciding");
-    machine.accept(200, 0);
+    machine
+        .accept(200, &Accept::default(), &mut Vec::new())
+        .unwrap();
     assert_eq!(machine.poll_timeout(), None);
     assert_eq!(machine.handle_timeout(u64::MAX), Ok(()));
 }

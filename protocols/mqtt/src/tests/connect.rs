@@ -3,7 +3,7 @@
 use super::{
     V5, V31, V311, connect_verdict, connected, decode, feed, goodbye, hex, packet, verdict,
 };
-use crate::connection::{Connection, Event};
+use crate::connection::{Accept, Connection, Event};
 use crate::error::Error;
 use crate::limits::Limits;
 
@@ -225,7 +225,8 @@ fn rule_15_nothing_behind_connect_is_read_until_it_is_decided() {
     ));
     assert_eq!(machine.poll_event(0, &input, &mut at), None);
     assert_eq!(at, connect_len);
-    machine.accept(0, 0);
+    let accept = Accept::default();
+    assert_eq!(machine.accept(0, &accept, &mut Vec::new()), Ok(()));
     assert!(matches!(
         machine.poll_event(0, &input, &mut at),
         Some(Ok(Event::Publish(_)))
@@ -239,7 +240,8 @@ fn rule_15_nothing_behind_connect_is_read_until_it_is_decided() {
         Some(Ok(Event::Connect(_)))
     ));
     machine.close();
-    machine.accept(0, 0);
+    let accepted = machine.accept(0, &accept, &mut Vec::new());
+    assert_eq!(accepted, Err(Error::NotConnected));
     assert_eq!(machine.poll_event(0, &input, &mut at), None);
     assert_eq!(at, connect_len);
 }

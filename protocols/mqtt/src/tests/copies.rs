@@ -1,9 +1,13 @@
 //! How runs are copied for other receivers.
 
 use super::{V5, V311, block, hex, message};
+use crate::copies::Copies;
+use crate::limits::Limits;
 use crate::packet::{QoS, Version};
-use crate::patch::{Conversion, Patch, convert, patch_head, patch_run};
+use crate::patch::{Patch, patch_head, patch_run};
 use crate::run::Packets;
+use crate::sender::Sender;
+use crate::terms::Terms;
 
 #[test]
 fn rule_33_copies_have_the_flags_and_ids_of_their_receiver() {
@@ -117,7 +121,8 @@ fn headers_shrink_where_a_missing_id_makes_them() {
 
 #[test]
 fn converting_puts_the_property_block_in_or_out() {
-    let five = "3207 0001 74 0007 00 78 320E 0001 74 0008 07 26 0001 6B 0001 76 79";
+    let five =
+        "320E 0001 74 0007 07 26 0001 6B 0001 76 78 320E 0001 74 0008 07 26 0001 6B 0001 76 79";
     let older = "3206 0001 74 0001 78 3206 0001 74 0002 79";
     let patch = Patch {
         first_id: 1,
@@ -129,18 +134,22 @@ fn converting_puts_the_property_block_in_or_out() {
         let bytes = hex(text);
         let mut out = Vec::new();
         let ends = [first, u32::try_from(bytes.len()).unwrap()];
-        let conversion = Conversion { from, to, patch };
-        match convert(&mut out, Packets::new(&bytes, &ends), conversion) {
-            Ok(()) => Ok(out),
+        let mut sender = Sender::new(to, Terms::default(), &Limits::default());
+        let packets = Packets::new(&bytes, &ends);
+        match sender.put_run(&mut out, packets, Copies::new(from, patch)) {
+            Ok(n) => {
+                assert_eq!(n, 2);
+                Ok(out)
+            }
             Err(_) => Err(out),
         }
     };
-    assert_eq!(run(five, 9, V5, V311), Ok(hex(older)));
+    assert_eq!(run(five, 16, V5, V311), Ok(hex(older)));
     let put_in = "3207 0001 74 0001 00 78 3207 0001 74 0002 00 79";
     assert_eq!(run(older, 8, V311, V5), Ok(hex(put_in)));
     assert_eq!(run(older, 8, V311, Version::V31), Ok(hex(older)));
     assert_eq!(
-        run("3206 0001 74 0001 78 3206 0001 74", 8, V311, V5),
+        run("3204 0001 74 00 3206 0001 74", 6, V311, V5),
         Err(vec![])
     );
 }
@@ -158,12 +167,8 @@ fn offsets_that_do_not_fit_the_block_do_no_harm() {
                 retain: false,
             };
             patch_run(&mut Vec::new(), packets, patch);
-            let conversion = Conversion {
-                from: V311,
-                to: V5,
-                patch,
-            };
-            let _ = convert(&mut Vec::new(), packets, conversion);
+            let mut sender = Sender::new(V5, Terms::default(), &Limits::default());
+            let _ = sender.put_run(&mut Vec::new(), packets, Copies::new(V311, patch));
         }
     }
 }

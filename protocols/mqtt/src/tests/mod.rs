@@ -8,10 +8,11 @@ mod properties;
 mod publish;
 mod requests;
 mod runs;
+mod session;
 mod vectors;
 
 use crate::codec::{Framed, frame};
-use crate::connection::{Connection, Event};
+use crate::connection::{Accept, Connection, Event};
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::packet::{Packet, Publish, QoS, Version, packet_id_after};
@@ -29,7 +30,7 @@ pub(crate) fn hex(text: &str) -> Vec<u8> {
 }
 
 /// A packet of a first byte and a body, the length filled in.
-fn packet(first: u8, body: &str) -> Vec<u8> {
+pub(crate) fn packet(first: u8, body: &str) -> Vec<u8> {
     let mut out = Vec::new();
     crate::codec::put_packet(&mut out, first, |out| {
         out.extend(hex(body));
@@ -52,7 +53,9 @@ pub(crate) fn connected(version: Version) -> Connection {
     let event = machine.poll_event(0, &input, &mut at);
     assert!(matches!(event, Some(Ok(Event::Connect(connect))) if connect.version == version));
     assert_eq!(at, input.len());
-    machine.accept(0, 60);
+    machine
+        .accept(0, &Accept::default(), &mut Vec::new())
+        .unwrap();
     machine
 }
 

@@ -137,8 +137,8 @@ fn rule_27_a_response_topic_is_a_name() {
 #[test]
 fn rule_34_no_alias_is_taken_that_was_not_announced() {
     let table = [
-        ("0001 74 03 23 0001", "MQTT-3.3.2-9"),
-        ("0000 03 23 0001", "MQTT-3.3.2-9"),
+        ("0001 74 03 23 0011", "MQTT-3.3.2-9"),
+        ("0000 03 23 0011", "MQTT-3.3.2-9"),
         ("0001 74 03 23 0000", "MQTT-3.3.2-8"),
     ];
     for (body, statement) in table {
