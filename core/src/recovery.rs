@@ -24,6 +24,7 @@ use crate::record::{CountRecord, MAX_SEQUENCE, Settlements, decode_message};
 use crate::retained::{Replay, RetainedValue};
 use crate::session::{Session, SessionRef, Subscription};
 use crate::store::{RunRef, Stored};
+use crate::will::GRACE_MS;
 
 /// Names of settled messages that replay may remember beyond those it needs.
 const FORGOTTEN: usize = 4_096;
@@ -595,7 +596,10 @@ impl Broker {
             state.expires_at_ms = now.wall_ms.saturating_add(expiry);
         }
         // A clock that went back does not prolong it beyond its own length.
-        let left = state.expires_at_ms.saturating_sub(now.wall_ms).min(expiry);
+        let mut left = state.expires_at_ms.saturating_sub(now.wall_ms).min(expiry);
+        if state.will.is_some() {
+            left = left.max(GRACE_MS); // Its end would publish the will (law L14).
+        }
         let detachment = state.detachment;
         let due = now.mono_ms.saturating_add(left);
         let deadline = Deadline::Session {

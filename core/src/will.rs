@@ -11,7 +11,7 @@ use crate::record::{self, WillRecord, Writer};
 use crate::session::SessionRef;
 
 /// After a restart clients get this long to come back before their wills are published.
-const GRACE_MS: u64 = 10_000;
+pub(crate) const GRACE_MS: u64 = 10_000;
 
 impl Broker {
     /// Writes down the will of a session, or that it has none any more.

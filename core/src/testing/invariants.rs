@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::broker::{Broker, Work};
-use crate::consumer::ConsumerRef;
+use crate::consumer::{ConsumerRef, Inflight};
 use crate::ids::QueueId;
 use crate::queue::{JOURNALLED, Piece, Queue};
 use crate::store::RunRef;
@@ -173,7 +173,17 @@ pub(crate) fn durable_state(broker: &Broker) -> Vec<String> {
         let Some(record) = broker.session_record(session) else {
             continue;
         };
-        sessions.push(format!("{record:?} has {:?}", session.queue));
+        let (receipts, will) = (&session.receipts, session.will.is_some());
+        let begun = broker.lanes.at(session.lane.0).map(|lane| {
+            let begun = lane.inflight.iter().filter(|piece| piece.is_begun());
+            let phase = |p: &Inflight| (p.tag, p.count, p.queue, p.sequence, p.is_received());
+            begun.map(phase).collect::<Vec<_>>()
+        });
+        let begun = begun.filter(|_| session.durable).unwrap_or_default();
+        let queue = session.queue;
+        sessions.push(format!(
+            "{record:?} has {queue:?}, {receipts:?}, {begun:?}, {will}"
+        ));
         let known = broker
             .session_names
             .get(&session.name)

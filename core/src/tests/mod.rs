@@ -2,6 +2,7 @@
 //! with that one change.
 
 mod destinations;
+mod exactly_once;
 mod load;
 mod model;
 mod order;
@@ -11,3 +12,5 @@ mod retained;
 mod routing;
 mod sessions;
 mod settlement;
+mod shared;
+mod wills;

@@ -1,0 +1,162 @@
+//! Law L14: wills.
+
+use std::sync::Arc;
+
+use crate::command::{Attach, Command, Retain, SendMode, Will};
+use crate::effect::Effect;
+use crate::ids::ConnectionId;
+use crate::record::{DELETE_SESSION, DELETE_WILL, PUT_WILL};
+use crate::testing::{Shell, attach, bodies, clean, close, conn, delivered, durable, seen};
+
+const WATCHER: ConnectionId = ConnectionId {
+    slot: 50,
+    generation: 1,
+};
+
+fn with_will(attach: Attach, delay_ms: u64) -> Command {
+    let will = Will {
+        run: Arc::new(durable("will", &["gone"])),
+        mode: SendMode::Publish,
+        retain: Retain::No,
+        delay_ms,
+        ttl_ms: None,
+    };
+    Command::Attach(Attach {
+        will: Some(Box::new(will)),
+        ..attach
+    })
+}
+
+fn watched() -> Shell {
+    let mut shell = Shell::new();
+    shell.attach(WATCHER, "watcher");
+    shell.bind(WATCHER, "will", 1);
+    shell
+}
+
+fn wills(effects: &[Effect]) -> usize {
+    seen(effects)
+        .iter()
+        .filter(|seen| seen.body == "gone")
+        .count()
+}
+
+#[test]
+fn a_lost_connection_publishes_its_will_and_a_goodbye_does_not() {
+    let mut shell = watched();
+    shell.run(conn(1), vec![with_will(clean("c", None), 0)]);
+    assert_eq!(wills(&shell.close(conn(1), &[])), 1);
+    shell.run(conn(2), vec![with_will(clean("c", None), 0)]);
+    assert_eq!(
+        wills(&shell.run(conn(2), vec![Command::ForgetWill, close(&[])])),
+        0
+    );
+    assert_eq!(wills(&shell.sleep(100_000)), 0);
+}
+
+/// Mutants caught: the delay not cut to the session's end; a resumed session that keeps the
+/// deadline of its old will.
+#[test]
+fn a_delayed_will_waits_for_its_client_and_for_the_end_of_the_session() {
+    let mut shell = watched();
+    let session = |expiry_ms| Attach {
+        expiry_ms: Some(expiry_ms),
+        ..attach("c", None)
+    };
+    shell.run(conn(1), vec![with_will(session(60_000), 5_000)]);
+    assert_eq!(wills(&shell.close(conn(1), &[])), 0);
+    assert_eq!(wills(&shell.sleep(4_999)), 0);
+    assert_eq!(wills(&shell.sleep(1)), 1);
+
+    shell.run(conn(2), vec![with_will(session(3_000), 5_000)]);
+    shell.close(conn(2), &[]);
+    assert_eq!(wills(&shell.sleep(2_999)), 0);
+    assert_eq!(wills(&shell.sleep(1)), 1, "the session ends first");
+
+    shell.run(conn(3), vec![with_will(session(60_000), 5_000)]);
+    shell.close(conn(3), &[]);
+    shell.run(conn(4), vec![Command::Attach(session(60_000))]);
+    assert_eq!(wills(&shell.sleep(60_000)), 0, "resumed in time");
+
+    shell.run(conn(4), vec![Command::ForgetWill, close(&[])]);
+    shell.run(conn(5), vec![with_will(session(60_000), 5_000)]);
+    shell.close(conn(5), &[]);
+    let clean = Attach {
+        clean: true,
+        ..session(60_000)
+    };
+    assert_eq!(
+        wills(&shell.run(conn(6), vec![Command::Attach(clean)])),
+        1,
+        "it has ended"
+    );
+}
+
+#[test]
+fn l12_a_takeover_publishes_a_will_without_delay_alone() {
+    let mut shell = watched();
+    shell.run(conn(1), vec![with_will(attach("c", None), 0)]);
+    let effects = shell.run(conn(2), vec![with_will(attach("c", None), 9_000)]);
+    assert_eq!(wills(&effects), 1);
+    let effects = shell.run(conn(3), vec![Command::Attach(attach("c", None))]);
+    assert_eq!(wills(&effects), 0);
+    assert_eq!(wills(&shell.sleep(60_000)), 0);
+}
+
+/// Mutants caught: PUT_WILL left out; no grace; a will of a session without journal forgotten.
+#[test]
+fn l14_wills_outlive_a_crash_and_give_clients_ten_seconds() {
+    for (attach, name) in [(attach("c", None), "durable"), (clean("c", None), "clean")] {
+        let mut shell = watched();
+        shell.run(conn(1), vec![with_will(attach, 0)]);
+        assert_eq!(shell.log.count(PUT_WILL), 1);
+        shell.restart();
+        shell.attach(WATCHER, "watcher");
+        assert_eq!(wills(&shell.sleep(9_999)), 0, "{name}");
+        assert_eq!(wills(&shell.sleep(1)), 1, "{name}");
+        shell.restart();
+        shell.attach(WATCHER, "watcher");
+        assert_eq!(wills(&shell.sleep(60_000)), 0, "{name}: once");
+    }
+}
+
+#[test]
+fn l14_a_client_that_comes_back_in_time_keeps_its_will_from_being_published() {
+    let mut shell = watched();
+    shell.run(conn(1), vec![with_will(attach("c", None), 0)]);
+    shell.restart();
+    shell.attach(WATCHER, "watcher");
+    shell.run(conn(1), vec![with_will(attach("c", None), 0)]);
+    assert_eq!(wills(&shell.sleep(60_000)), 0);
+    shell.run(conn(1), vec![Command::ForgetWill, close(&[])]);
+    assert_eq!(shell.log.count(DELETE_WILL), 1);
+    shell.restart();
+    shell.attach(WATCHER, "watcher");
+    assert_eq!(wills(&shell.sleep(60_000)), 0);
+}
+
+#[test]
+fn a_session_written_down_for_its_will_alone_ends_in_the_log_too() {
+    let mut shell = watched();
+    shell.run(conn(1), vec![with_will(clean("c", None), 0)]);
+    shell.close(conn(1), &[]);
+    assert_eq!(shell.log.count(DELETE_SESSION), 1);
+    shell.restart();
+    assert_eq!(shell.broker.counts().sessions, 1, "the watcher's");
+}
+
+/// Mutant caught: the will's own time to live counted from CONNECT.
+#[test]
+fn time_to_live_of_a_will_counts_from_its_publication() {
+    let mut shell = watched();
+    let Command::Attach(mut attach) = with_will(attach("c", None), 0) else {
+        unreachable!()
+    };
+    attach.will.as_mut().unwrap().ttl_ms = Some(1_000);
+    shell.run(conn(1), vec![Command::Attach(attach)]);
+    shell.sleep(50_000);
+    let effects = shell.close(conn(1), &[]);
+    assert_eq!(bodies(&effects), ["gone"]);
+    let (_, delivery) = delivered(&effects)[0];
+    assert_eq!(delivery.run.envelope.expires_ms, shell.now.wall_ms + 1_000);
+}
