@@ -17,6 +17,8 @@ use crate::frontends::{Ended, Turn};
 #[derive(Debug, Default)]
 pub(super) struct Parked {
     bytes: Vec<u8>,
+    /// Bytes of the unfinished frame behind them, which the connection loop keeps.
+    unfinished: usize,
     /// Ends of settlements within `bytes` that are done already and only owe their receipt.
     done: VecDeque<usize>,
     /// The same of the bytes that are being handled again.
@@ -38,7 +40,7 @@ impl Parked {
 
     /// Whether more may be kept.
     pub(super) fn takes(&self, most: usize) -> bool {
-        self.bytes.len() < most && !self.broken
+        !self.broken && self.bytes.len() + self.unfinished < most
     }
 
     /// Whether the settlement that ends at `end` of the bytes that are being handled again is done;
@@ -62,6 +64,7 @@ impl Stomp {
         let parked = &mut self.state.parked;
         parked.ahead = None;
         parked.broken = false;
+        parked.unfinished = 0;
         let bytes = std::mem::take(&mut parked.bytes);
         parked.replayed = std::mem::take(&mut parked.done);
         self.machine.note_received(turn.now.mono_ms);
@@ -109,6 +112,7 @@ impl State {
             }
         }
         self.parked.ahead = Some(ahead);
+        self.parked.unfinished = input.len().saturating_sub(at);
         at
     }
 

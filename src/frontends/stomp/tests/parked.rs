@@ -98,6 +98,27 @@ async fn l20_reading_stops_at_the_read_ahead_and_at_what_is_no_frame() {
     assert!(said.contains("unknown command"), "{said}");
 }
 
+/// Mutant caught: the read-ahead measured by whole frames alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn l20_an_unfinished_frame_counts_as_read_ahead() {
+    let world = World::new();
+    let memory = world.exhaust();
+    let mut client = world.client();
+    client.feed(SEND).unwrap();
+    client
+        .feed("SEND\ndestination:/queue/a\nreceipt:large\n\n")
+        .unwrap();
+    client.feed("x".repeat(3_000)).unwrap();
+    assert!(client.stomp.parked() && client.stomp.wants_input());
+    client.feed("x".repeat(3_000)).unwrap();
+    assert!(!client.stomp.wants_input());
+    drop(memory);
+    client.until("RECEIPT\nreceipt-id:send\n\n\0").await;
+    assert!(client.stomp.wants_input());
+    client.feed("\0").unwrap();
+    client.until("RECEIPT\nreceipt-id:large\n\n\0").await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn l20_a_send_that_gets_no_memory_is_refused_with_its_receipt() {
     let world = World::new();
