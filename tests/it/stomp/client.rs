@@ -72,6 +72,7 @@ impl Client {
     /// A socket on which nothing has been said.
     pub(crate) async fn raw(server: &Server) -> Self {
         let stream = TcpStream::connect(server.address("stomp")).await.unwrap();
+        stream.set_nodelay(true).unwrap();
         Self {
             stream,
             buffer: Vec::new(),
