@@ -101,7 +101,6 @@ async fn a_send_becomes_this_publish() {
     assert_eq!(read(&mut mqtt, 13).await[9..], *b"next");
 }
 
-/// Mutant caught: DUP taken from the delivery count.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_send_that_a_session_did_not_acknowledge_is_a_duplicate() {
     let server = Server::start().await;
@@ -192,6 +191,26 @@ async fn a_publish_to_a_queue_is_refused_redelivered_and_dead_like_any_message()
     ] {
         assert_eq!(dead.get(name), Some(value), "{name}");
     }
+}
+
+/// Rule 33: DUP tells of the same client's earlier copy. Mutant caught: DUP for what was attempted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_another_client_refused_is_no_duplicate() {
+    let server = Server::start_with(&["queue=[{name=\"q\"}]"]).await;
+    let mut client = Client::connect(&server).await;
+    client.subscribe("s", "/queue/q", "client").await;
+    client.publish("/queue/q", "persistent:true\n", "x").await;
+    let first = client.message("x").await;
+    let refuse = format!("NACK\nid:{}\n\n\0", first.ack());
+    client.send(refuse).await;
+    assert_eq!(client.message("x").await.get("delivery-count"), Some("1"));
+    client.disconnect().await;
+    let mut mqtt = mqtt(&server, CLEAN, 0).await;
+    mqtt.write_all(b"\x82\x09\x00\x01\x00\x04q::q\x01")
+        .await
+        .unwrap();
+    assert_eq!(read(&mut mqtt, 5).await, b"\x90\x03\x00\x01\x01");
+    assert_eq!(read(&mut mqtt, 8).await[..5], *b"\x32\x06\x00\x01q");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
