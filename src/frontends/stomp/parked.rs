@@ -25,8 +25,8 @@ pub(super) struct Parked {
     replayed: VecDeque<usize>,
     /// While a SEND waits.
     ahead: Option<Box<LookAhead>>,
-    /// No frame can be found any more in what follows.
-    broken: bool,
+    /// Nothing in what follows counts: it is behind DISCONNECT, or no frame can be found in it.
+    ended: bool,
     /// Bytes asked for in vain: what was set aside fits them.
     pub(super) wanted: Option<usize>,
     /// The receipt of the SEND that waits.
@@ -40,7 +40,7 @@ impl Parked {
 
     /// Whether more may be kept.
     pub(super) fn takes(&self, most: usize) -> bool {
-        !self.broken && self.bytes.len() + self.unfinished < most
+        !self.ended && self.bytes.len() + self.unfinished < most
     }
 
     /// Whether the settlement that ends at `end` of the bytes that are being handled again is done;
@@ -63,7 +63,7 @@ impl Stomp {
     pub(super) fn unpark(&mut self, turn: &mut Turn<'_>) -> Result<(), Ended> {
         let parked = &mut self.state.parked;
         parked.ahead = None;
-        parked.broken = false;
+        parked.ended = false;
         parked.unfinished = 0;
         let bytes = std::mem::take(&mut parked.bytes);
         parked.replayed = std::mem::take(&mut parked.done);
@@ -92,9 +92,13 @@ impl State {
                 Ahead::Ack(ack) => self.settle_early(&ack, Outcome::Accepted, turn),
                 Ahead::Nack(nack) => self.settle_early(&nack, nack_outcome(&nack), turn),
                 Ahead::Other => Early::Waits,
+                Ahead::Disconnect => {
+                    self.parked.ended = true;
+                    Early::Waits
+                }
                 Ahead::Broken => {
                     // The machine will say why, when it gets there.
-                    self.parked.broken = true;
+                    self.parked.ended = true;
                     at = input.len();
                     Early::Waits
                 }
@@ -107,7 +111,8 @@ impl State {
             if fate == Early::OwesReceipt {
                 self.parked.done.push_back(self.parked.bytes.len());
             }
-            if self.parked.broken {
+            if self.parked.ended {
+                at = input.len();
                 break;
             }
         }

@@ -91,6 +91,20 @@ async fn a_fault_waits_for_its_turn_and_nothing_is_read_behind_it() {
     }
 }
 
+/// Mutant caught: DISCONNECT looked at like any other packet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_behind_a_parked_disconnect_is_done() {
+    let world = World::new();
+    let mut client = world.client().await;
+    let memory = world.exhaust();
+    client.feed(&publish(b'a', 1, 10)).unwrap();
+    client.feed(&[0xe0, 0, 0xc0, 0]).unwrap();
+    assert!(!client.seat.frontend.wants_input());
+    drop(memory);
+    assert_eq!(client.ended().await, Ended::Goodbye);
+    assert_eq!(client.said, puback(1));
+}
+
 /// Mutant caught: asking for a whole run when a share for its first packet was set aside. The share
 /// lapses, and the next one is too small again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,7 +1,7 @@
 //! Law L20: a SEND without memory waits, settlements behind it do not.
 
 use super::world::{Client, World};
-use crate::frontends::{Ended, Frontend};
+use crate::frontends::{Ended, Frontend, Parting};
 
 const SEND: &str = "SEND\ndestination:/queue/a\nreceipt:send\n\nx\0";
 
@@ -117,6 +117,32 @@ async fn l20_an_unfinished_frame_counts_as_read_ahead() {
     assert!(client.seat.frontend.wants_input());
     client.feed("\0").unwrap();
     client.until("RECEIPT\nreceipt-id:large\n\n\0").await;
+}
+
+/// Mutant caught: DISCONNECT looked at like any other frame.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn l20_st_d1_nothing_behind_a_parked_disconnect_is_done() {
+    let world = World::new();
+    let (mut client, ack) = holding(&world).await;
+    let memory = world.exhaust();
+    client
+        .feed(format!(
+            "{SEND}DISCONNECT\nreceipt:bye\n\n\0ACK\nid:{ack}\n\n\0"
+        ))
+        .unwrap();
+    assert!(client.seat.frontend.parked() && !client.seat.frontend.wants_input());
+    drop(memory);
+    let said = client.until("RECEIPT\nreceipt-id:bye\n\n\0").await;
+    assert!(!said.contains("two"), "{said}");
+    // Nor was it done meanwhile: the message is there for others.
+    let close = client.seat.frontend.close(Parting::Polite);
+    client.seat.link.close(close);
+    let mut other = world.client();
+    other
+        .feed("SUBSCRIBE\nid:s\ndestination:/queue/held\n\n\0")
+        .unwrap();
+    let said = other.until("two\0").await;
+    assert!(said.contains("one\0"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
