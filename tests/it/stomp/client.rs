@@ -84,6 +84,11 @@ impl Client {
         Self::speaking(server, "1.2").await
     }
 
+    /// Two of them.
+    pub(crate) async fn pair(server: &Server) -> (Self, Self) {
+        (Self::connect(server).await, Self::connect(server).await)
+    }
+
     /// Connected with a version, without heart-beats.
     pub(crate) async fn speaking(server: &Server, version: &str) -> Self {
         let mut client = Self::raw(server).await;

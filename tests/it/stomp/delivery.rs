@@ -365,8 +365,7 @@ async fn ak_01_st_a6_nack_of_the_tenth_covers_ten_in_client_mode() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn st_a6_a_refused_message_goes_to_other_consumers_too() {
     let server = Server::start().await;
-    let mut one = Client::connect(&server).await;
-    let mut two = Client::connect(&server).await;
+    let (mut one, mut two) = Client::pair(&server).await;
     one.subscribe("s", "/queue/n", "client-individual").await;
     fill(&server, "/queue/n", 1).await;
     let refused = one.message("1").await;
