@@ -166,9 +166,9 @@ async fn st_s1_a_send_that_leads_nowhere_is_an_error_with_its_receipt() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_above_a_quarter_of_a_segment_is_refused_as_too_large() {
-    let server = Server::start_with(&["limits.max_frame_bytes.stomp=\"2MiB\""]).await;
+    let server = Server::start_with(&["limits.max_frame_bytes.stomp=\"256KiB\""]).await;
     let mut client = Client::connect(&server).await;
-    let body = "x".repeat(2 << 20);
+    let body = "x".repeat(256 << 10);
     client
         .send(format!("SEND\ndestination:/queue/a\nreceipt:r\n\n{body}\0"))
         .await;
