@@ -336,3 +336,6 @@ impl Drop for Events {
 
 const STALLED: &str = "event: stalled\ndata: {\"reason\":\"the window of unsettled events is full: \
                        acknowledge by POST events:ack or come back with Last-Event-ID\"}\n\n";
+
+#[cfg(test)]
+mod tests;
