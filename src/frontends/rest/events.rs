@@ -17,7 +17,7 @@ use ternmq_core::ids::ConsumerKey;
 
 use super::extract::{Parameters, Segment};
 use super::problem::{Problem, Slug};
-use super::stream::{Cursor, Events, Opening, Settling};
+use super::stream::{Cursor, Events, NotAcknowledged, Opening, Settling};
 use super::{RestState, headers, names, upload};
 use crate::engine::Link;
 
@@ -79,10 +79,16 @@ pub(super) async fn acknowledge(
         .and_then(Json::as_str)
         .and_then(Cursor::parse);
     let cursor = cursor.ok_or_else(|| Problem::new(Slug::BadCursor, "upTo is not a cursor"))?;
-    if state.streams.acknowledge(cursor) {
-        Ok(StatusCode::NO_CONTENT)
-    } else {
-        Err(Problem::new(Slug::CursorExpired, "the stream is not open"))
+    match state.streams.acknowledge(cursor).await {
+        Ok(()) => Ok(StatusCode::NO_CONTENT),
+        Err(NotAcknowledged::NotOpen) => {
+            let detail = "the stream is not open; Last-Event-ID settles as well";
+            Err(Problem::new(Slug::CursorExpired, detail))
+        }
+        Err(NotAcknowledged::NotSent) => {
+            let detail = "no event of this stream has this cursor yet";
+            Err(Problem::new(Slug::BadCursor, detail))
+        }
     }
 }
 

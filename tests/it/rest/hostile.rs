@@ -92,7 +92,6 @@ fn is_early(error: &std::io::Error) -> bool {
     matches!(error.kind(), WouldBlock | TimedOut)
 }
 
-/// Mutant seen caught: `WaitingPlace` without its `Drop`.
 #[test]
 fn waiting_receives_are_bounded_in_all() {
     let process = Home::new("[rest]\nmax_waiting = 3\n").start();
@@ -108,6 +107,7 @@ fn waiting_receives_are_bounded_in_all() {
     assert_eq!(receive(&process, "e", "wait=1ms").status, 204, "free again");
 }
 
+/// Mutant seen caught: `WaitingPlace` without its `Drop`.
 #[test]
 fn place_of_a_waiting_receive_is_free_when_its_client_goes() {
     let process = Home::new("[rest]\nmax_waiting = 1\n").start();

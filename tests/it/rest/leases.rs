@@ -65,8 +65,18 @@ fn b3_6_tokens_that_nobody_gave_are_gone() {
         Some(rest) => format!("B{rest}"),
         None => format!("A{}", &lease[1..]),
     };
+    let middle = if &lease[35..36] == "A" { "B" } else { "A" };
+    let signature = format!("{}{middle}{}", &lease[..35], &lease[36..]);
     let long = "A".repeat(4_000);
-    for token in [&*flipped, "x", "AAAA", "%00", &lease[..40], &long] {
+    for token in [
+        &*flipped,
+        &signature,
+        "x",
+        "AAAA",
+        "%00",
+        &lease[..40],
+        &long,
+    ] {
         assert_problem(token, &ack(&process, token), 410, "lease-gone");
         assert_problem(token, &nack(&process, token, ""), 410, "lease-gone");
     }

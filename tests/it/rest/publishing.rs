@@ -29,7 +29,7 @@ fn b3_1_publish_answers_201_with_an_id_and_says_when_nobody_listens() {
     );
 }
 
-/// Mutant seen caught: `put` that takes ASCII alone (`HeaderValue::from_str`).
+/// Mutant seen caught: `text` that takes ASCII alone (`HeaderValue::to_str`).
 #[test]
 fn b2_binary_metadata_comes_back_as_it_was_sent() {
     let process = Home::new("").start();

@@ -98,7 +98,6 @@ fn b3_5_auto_consumes_and_gives_no_lease() {
     assert_eq!(receive(&process, "q", "wait=200ms").status, 204);
 }
 
-/// Mutant seen caught: `Pull` without its `Drop`.
 #[test]
 fn b4_receive_whose_client_went_takes_nothing() {
     let process = Home::new("").start();

@@ -32,14 +32,15 @@ fn nothing_else_is_a_cursor() {
     }
 }
 
-#[test]
-fn stream_that_is_not_open_is_not_acknowledged() {
+#[tokio::test]
+async fn stream_that_is_not_open_is_not_acknowledged() {
     let streams = Streams::default();
     let cursor = Cursor {
         stream: streams.fresh(),
         tag: 1,
     };
-    assert!(!streams.acknowledge(cursor));
+    let answer = streams.acknowledge(cursor).await;
+    assert_eq!(answer, Err(NotAcknowledged::NotOpen));
     assert_ne!(streams.fresh(), streams.fresh());
 }
 
