@@ -1,8 +1,9 @@
 //! An HTTP/1.1 client with keep-alive and an SSE reader, written by hand for these tests.
 
 use std::io::{self, Write};
+use std::time::Instant;
 
-use super::wire::{Input, Wire};
+use super::wire::{Input, PATIENCE, Wire};
 
 /// A connection that is kept between requests.
 pub(crate) struct Http {
@@ -147,8 +148,13 @@ impl Http {
 impl Events {
     /// The next event called `message`; comments and others are skipped.
     pub(crate) fn next(&mut self) -> io::Result<Event> {
+        let began = Instant::now();
         loop {
             let event = self.block()?;
+            // Comments keep the reads of an idle stream from timing out.
+            if began.elapsed() > PATIENCE {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
             if event.name == "message" || (event.name.is_empty() && !event.text.is_empty()) {
                 return Ok(event);
             }
