@@ -100,6 +100,8 @@ pub(crate) enum Work {
     Replay(SessionRef),
     /// Let go of the messages of a queue that is gone.
     Discard(Box<Queue>),
+    /// Copy what is alive of nearly dead blocks.
+    Thin,
 }
 
 /// What one call carries through all functions.
@@ -372,6 +374,7 @@ impl Broker {
                 Work::Resend(session) => self.resend(session, pass),
                 Work::Replay(session) => self.replay_retained(session, pass),
                 Work::Discard(queue) => self.discard_messages(queue, pass),
+                Work::Thin => self.thin(pass),
             }
         }
     }
@@ -389,6 +392,7 @@ impl Broker {
     fn finish(&mut self, mut pass: Pass<'_>) {
         pass.settlements.write(pass.log);
         self.settlements = pass.settlements;
+        self.watch_sparse();
         let tail = pass.log.tail();
         self.applied = self.applied.max(tail);
         if pass.answers_wait {

@@ -218,7 +218,8 @@ impl Broker {
                 return self.work.push_back(Work::Discard(queue));
             }
             queue.index.settle_piece(piece.sequence, piece.count);
-            self.store.release(piece.run, piece.count, pass.out);
+            self.store
+                .release(piece.run, piece.first, piece.count, pass.out);
         }
     }
 

@@ -18,7 +18,7 @@ use crate::deadline::Deadline;
 use crate::effect::Out;
 use crate::ids::{ConsumerKey, Now, QueueId};
 use crate::map::Map;
-use crate::queue::{Count, JOURNALLED, Kind, MOVED};
+use crate::queue::{Count, JOURNALLED, Kind, MOVED, Piece};
 use crate::record::{self, BindingRecord, Moved, QueueRecord, Reader, RefRecord, SessionRecord};
 use crate::record::{CountRecord, MAX_SEQUENCE, Settlements, decode_message};
 use crate::retained::{Replay, RetainedValue};
@@ -168,22 +168,9 @@ impl Broker {
         queue.next = end;
         let flags = flags | JOURNALLED;
         queue.index.push(sequence, count, run, first, flags);
-        self.store.retain(run, count);
+        self.store.retain(run, first, count);
         self.counts.messages += u64::from(count);
         Some(true)
-    }
-
-    /// Settles one message; says whether it was there.
-    fn recover_settled(&mut self, id: QueueId, sequence: u64) {
-        let Some(queue) = self.queues.get_mut(&id) else {
-            return;
-        };
-        let Some(run) = queue.index.settle(sequence) else {
-            return;
-        };
-        queue.forget(sequence, 1);
-        self.counts.messages = self.counts.messages.saturating_sub(1);
-        self.store.release(run, 1, &mut Out::default());
     }
 
     fn apply_settle(&mut self, payload: &Bytes) -> Option<()> {
@@ -200,16 +187,30 @@ impl Broker {
     fn recover_settled_range(&mut self, id: QueueId, first: u64, n: u64) -> Option<()> {
         // What is not there is skipped by block, so a hostile length costs nothing.
         let (mut next, end) = (first, first.checked_add(n)?);
-        while let Some(sequence) = self.next_below(id, next, end) {
-            self.recover_settled(id, sequence);
-            next = sequence + 1;
+        while let Some(piece) = self.next_below(id, next, end) {
+            next = piece.sequence + u64::from(piece.count);
+            self.recover_settled(id, piece);
         }
         Some(())
     }
 
-    fn next_below(&self, id: QueueId, from: u64, end: u64) -> Option<u64> {
-        let piece = self.queues.get(&id)?.index.next(from, 1)?;
-        (piece.sequence < end).then_some(piece.sequence)
+    fn recover_settled(&mut self, id: QueueId, piece: Piece) {
+        let Some(queue) = self.queues.get_mut(&id) else {
+            return;
+        };
+        queue.index.settle_piece(piece.sequence, piece.count);
+        queue.forget(piece.sequence, piece.count);
+        self.counts.messages = self.counts.messages.saturating_sub(piece.count.into());
+        let out = &mut Out::default();
+        self.store.release(piece.run, piece.first, piece.count, out);
+    }
+
+    fn next_below(&self, id: QueueId, from: u64, end: u64) -> Option<Piece> {
+        let most = u32::try_from(end.saturating_sub(from)).unwrap_or(u32::MAX);
+        let mut piece = self.queues.get(&id)?.index.next(from, most)?;
+        let left = end.checked_sub(piece.sequence).filter(|&left| left > 0)?;
+        piece.count = piece.count.min(u32::try_from(left).unwrap_or(u32::MAX));
+        Some(piece)
     }
 
     fn apply_move(&mut self, position: u64, payload: &Bytes) -> Option<()> {
@@ -266,15 +267,18 @@ impl Broker {
         let record = CountRecord::read(payload)?;
         let mut next = record.sequence;
         let end = next.checked_add(u64::from(record.messages))?;
-        while let Some(sequence) = self.next_below(record.queue, next, end) {
-            if let Some(queue) = self.queues.get_mut(&record.queue) {
+        while let Some(piece) = self.next_below(record.queue, next, end) {
+            next = piece.sequence + u64::from(piece.count);
+            let Some(queue) = self.queues.get_mut(&record.queue) else {
+                break;
+            };
+            for sequence in piece.sequence..next {
                 if record.count == Count::default() {
                     queue.counts.remove(&sequence);
                 } else {
                     queue.counts.insert(sequence, record.count);
                 }
             }
-            next = sequence + 1;
         }
         Some(())
     }
@@ -441,9 +445,10 @@ impl Broker {
     }
 
     fn recover_retained(&mut self, address: Address, value: RetainedValue) {
-        self.store.retain(value.run, 1);
+        self.store.retain(value.run, value.index, 1);
         if let Some(old) = self.retained.values.insert(address, value) {
-            self.store.release(old.run, 1, &mut Out::default());
+            self.store
+                .release(old.run, old.index, 1, &mut Out::default());
         }
     }
 
@@ -459,7 +464,8 @@ impl Broker {
     fn apply_delete_retained(&mut self, payload: &Bytes) -> Option<()> {
         let address = record::address(Reader::new(payload).text()?)?;
         if let Some(old) = self.retained.values.remove(&address) {
-            self.store.release(old.run, 1, &mut Out::default());
+            self.store
+                .release(old.run, old.index, 1, &mut Out::default());
         }
         Some(())
     }
@@ -489,11 +495,18 @@ impl Broker {
     }
 
     /// Takes in the messages of a record, given its payload (that of a MSG, or of the AGAIN that
-    /// replaces it). Gives the bytes of it that are alive.
+    /// replaces it). `keep` makes the block that holds on to them, and to no more of the payload.
+    /// Gives the bytes of it that are alive.
     ///
     /// # Errors
     /// A payload that is not a message's, or a name nobody wants.
-    pub fn load(&mut self, name: u64, kind: u8, payload: &Bytes) -> Result<u32, RecoveryError> {
+    pub fn load(
+        &mut self,
+        name: u64,
+        kind: u8,
+        payload: &Bytes,
+        keep: impl FnOnce(Vec<u8>) -> Bytes,
+    ) -> Result<u32, RecoveryError> {
         let malformed = RecoveryError::Malformed {
             kind,
             position: name,
@@ -513,7 +526,7 @@ impl Broker {
         // As if all references had been charged evenly: at most the whole, and never nothing.
         let share = (u128::from(bytes) * u128::from(refs)).div_ceil(u128::from(count));
         let live = u32::try_from(share.min(bytes.into())).unwrap_or(u32::MAX);
-        let messages = message.run.detached();
+        let messages = message.run.detached(keep);
         self.store.load(run, Arc::new(messages), live);
         Ok(live)
     }
@@ -523,6 +536,7 @@ impl Broker {
     pub fn recovered(&mut self, now: Now) {
         self.now = now;
         self.recovering = Map::with_hasher(self.seed);
+        self.recount_references();
         let sessions: Vec<u32> = self.sessions.iter().map(|(place, _)| place).collect();
         for place in sessions {
             self.recover_expiry(SessionRef(place));
@@ -533,6 +547,23 @@ impl Broker {
             self.recover_deadlines(id);
             self.reap_if_unused(id);
         }
+    }
+
+    /// Now that bodies are here, it matters which messages of a run are referred to (law L22).
+    fn recount_references(&mut self) {
+        self.store.begin_recount();
+        for queue in self.queues.values() {
+            let mut next = 0;
+            while let Some(piece) = queue.index.next(next, u32::MAX) {
+                next = piece.sequence + u64::from(piece.count);
+                self.store.recount(piece.run, piece.first, piece.count);
+            }
+        }
+        for value in self.retained.values.values() {
+            self.store.recount(value.run, value.index, 1);
+        }
+        self.store.end_recount();
+        self.watch_sparse();
     }
 
     fn recover_expiry(&mut self, session: SessionRef) {

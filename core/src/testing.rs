@@ -227,6 +227,7 @@ impl Shell {
     /// A new broker from the whole log; the old one crashed.
     pub(crate) fn restart(&mut self) {
         let mut broker = Broker::new(self.options.clone());
+        broker.store.whole_bytes = self.broker.store.whole_bytes;
         for (position, kind, payload) in &self.log.records {
             broker.apply(*position, *kind, payload).unwrap();
         }
@@ -240,7 +241,7 @@ impl Shell {
         for name in self.broker.wanted_bodies() {
             let record = self.log.records.iter().find(|(at, ..)| *at == name);
             let (_, kind, payload) = record.expect("the record of a name");
-            self.broker.load(name, *kind, payload).unwrap();
+            self.broker.load(name, *kind, payload, Bytes::from).unwrap();
         }
     }
 

@@ -12,7 +12,7 @@ use crate::message::Run;
 use crate::queue::{JOURNALLED, MOVED, Piece, Queue, RETAINED};
 use crate::session::SessionRef;
 use crate::settings::Dispatch;
-use crate::store::Stored;
+use crate::store::{RunRef, Stored};
 
 /// Bytes a delivered message takes of the connection's room beside its body.
 const ROOM_PER_MESSAGE: usize = 32;
@@ -416,23 +416,28 @@ impl Broker {
 
     /// Takes settled or moved messages out of a queue: index, references, counts.
     pub(crate) fn remove_messages(&mut self, id: QueueId, piece: Piece, pass: &mut Pass<'_>) {
+        let size = self.counted_size(piece.run) * u64::from(piece.count);
         let Some(queue) = self.queues.get_mut(&id) else {
             return;
         };
         queue.index.settle_piece(piece.sequence, piece.count);
         queue.forget(piece.sequence, piece.count);
-        if queue.is_bounded()
-            && let Some(run) = self.store.run(piece.run)
-        {
-            let size = mean_size(run) * u64::from(piece.count);
+        if queue.is_bounded() {
             queue.bytes = queue.bytes.saturating_sub(size);
         }
         let unused = queue.may_be_reaped();
         self.counts.messages = self.counts.messages.saturating_sub(u64::from(piece.count));
-        self.store.release(piece.run, piece.count, pass.out);
+        self.store
+            .release(piece.run, piece.first, piece.count, pass.out);
         if unused {
             self.reap_if_unused(id);
         }
+    }
+
+    /// Bytes of a message for the limit of a subscription: the mean of its run, so that what is added
+    /// is what is taken away.
+    pub(crate) fn counted_size(&self, run: RunRef) -> u64 {
+        self.store.mean_size(run) + ROOM_PER_MESSAGE as u64
     }
 
     /// Marks a session for going on with what waits for credit or room, once.
@@ -451,12 +456,6 @@ impl Broker {
             self.work.push_back(Work::Replay(session));
         }
     }
-}
-
-/// Bytes of a message for the limit of a subscription: the mean of its run, so that what is added
-/// is what is taken away.
-pub(crate) fn mean_size(run: &Run) -> u64 {
-    run.block().len() as u64 / u64::from(run.count().max(1)) + ROOM_PER_MESSAGE as u64
 }
 
 fn cut(lane: &mut Lane, tags: Tags, into: &mut Vec<Inflight>) -> bool {

@@ -23,7 +23,7 @@ use crate::session::SessionRef;
 use crate::settings::AddressSettings;
 
 pub(crate) use block::{Index, JOURNALLED, MOVED, Piece, RETAINED};
-pub(crate) use delivery::{mean_size, room_of};
+pub(crate) use delivery::room_of;
 pub(crate) use lease::{Lease, Waiter};
 
 /// What a queue is for.
