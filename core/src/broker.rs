@@ -100,6 +100,8 @@ pub(crate) enum Work {
     Replay(SessionRef),
     /// Let go of the messages of a queue that is gone.
     Discard(Box<Queue>),
+    /// Take the subscriptions of a session that is gone out of the tables.
+    EndSubscriptions(SessionRef),
     /// Copy what is alive of nearly dead blocks.
     Thin,
 }
@@ -374,6 +376,7 @@ impl Broker {
                 Work::Resend(session) => self.resend(session, pass),
                 Work::Replay(session) => self.replay_retained(session, pass),
                 Work::Discard(queue) => self.discard_messages(queue, pass),
+                Work::EndSubscriptions(session) => self.end_subscriptions(session, pass),
                 Work::Thin => self.thin(pass),
             }
         }

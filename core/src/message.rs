@@ -126,9 +126,11 @@ impl Run {
         block: impl FnOnce(Vec<u8>) -> Bytes,
     ) -> Self {
         let kept = |index: u32| {
-            keeps(index)
-                .then(|| self.message(index))
-                .unwrap_or_default()
+            if keeps(index) {
+                self.message(index)
+            } else {
+                &[]
+            }
         };
         let length = (0..self.count).map(|index| kept(index).len()).sum();
         let mut bytes = Vec::with_capacity(length);

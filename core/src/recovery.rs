@@ -313,11 +313,11 @@ impl Broker {
 
     fn apply_session(&mut self, payload: &Bytes) -> Option<()> {
         let put = SessionRecord::read(payload)?;
-        let known = self.session_names.get(&put.name).copied();
-        let session = known.unwrap_or_else(|| self.recover_session(&put));
         if put.tag_mark == 0 || put.tag_mark > MAX_SEQUENCE {
             return None;
         }
+        let known = self.session_names.get(&put.name).copied();
+        let session = known.unwrap_or_else(|| self.recover_session(&put));
         let state = self.sessions.at_mut(session.0)?;
         state.expiry_ms = put.expiry_ms;
         state.expires_at_ms = put.expires_at_ms;

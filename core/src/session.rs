@@ -92,8 +92,8 @@ impl Broker {
                 return Some(Command::Attach(attach));
             }
             self.take_over(known, id, pass);
-            // An expiry of 0 ends the session with the connection it is taken from.
-            if attach.clean && self.sessions.at(known.0).is_some() {
+            // An expiry of 0 ended the session with the connection it is taken from.
+            if attach.clean && self.is_named(known, &attach.name) {
                 self.remove_session(known, pass);
             }
         } else if self.session_names.len() >= self.limits.max_sessions {
@@ -101,7 +101,7 @@ impl Broker {
             return None;
         }
         self.leave_other(id, known, pass);
-        let known = known.filter(|known| self.sessions.at(known.0).is_some());
+        let known = known.filter(|known| self.is_named(*known, &attach.name));
         let session = known.unwrap_or_else(|| self.new_session(&attach));
         self.join(session, id, &attach, pass);
         let position = pass.position();
@@ -119,6 +119,11 @@ impl Broker {
             self.start_resend(session);
         }
         None
+    }
+
+    /// Whether a session still has its name: one that is being removed has none.
+    fn is_named(&self, session: SessionRef, name: &str) -> bool {
+        self.session_names.get(name) == Some(&session)
     }
 
     /// Takes back what a session that another connection holds has of named queues. False if the
@@ -140,7 +145,7 @@ impl Broker {
         let held = self
             .connection(id)
             .and_then(|connection| connection.session);
-        let held = held.filter(|held| Some(*held) != keep && self.sessions.at(held.0).is_some());
+        let held = held.filter(|held| Some(*held) != keep);
         if let Some(other) = held {
             self.detach(other, true, pass);
         }
@@ -404,41 +409,61 @@ impl Broker {
         }
     }
 
-    /// Removes a session with its subscriptions and its queue.
+    /// Removes a session with its subscriptions and its queue. Its name is free at once; its
+    /// subscriptions lead nowhere any more and go as far as the units reach (law L21).
     pub(crate) fn remove_session(&mut self, session: SessionRef, pass: &mut Pass<'_>) {
         let Some(state) = self.sessions.at(session.0) else {
             return;
         };
         let lane = state.lane;
-        let targets: Vec<BindTarget> = state.subscriptions.keys().cloned().collect();
         // Its own queue goes with what it holds of it; of other queues everything returns.
         let queue = state.queue;
         if let Some(queue) = queue {
             self.delete_queue(queue, pass);
         }
-        self.give_back(lane, None, true, pass);
-        for target in &targets {
-            self.remove_binding(session, target, pass);
+        if let Some(lane) = self.lanes.at_mut(lane.0) {
+            lane.owner = None;
         }
-        self.lanes.remove(lane.0);
-        let Some(state) = self.sessions.remove(session.0) else {
+        self.give_back(lane, None, true, pass);
+        let Some(state) = self.sessions.at_mut(session.0) else {
             return;
         };
-        self.session_names.remove(&state.name);
-        if let Some(deadline) = state.deadline {
+        let durable = std::mem::take(&mut state.durable);
+        let (connection, deadline) = (state.connection.take(), state.deadline.take());
+        (state.queue, state.replays) = (None, VecDeque::new());
+        let name = Arc::clone(&state.name);
+        self.session_names.remove(&name);
+        self.routes.change();
+        if let Some(deadline) = deadline {
             self.deadlines.cancel(deadline);
         }
-        if let Some(connection) = state.connection.and_then(|id| self.connection_mut(id)) {
+        if let Some(connection) = connection.and_then(|id| self.connection_mut(id)) {
             connection.session = None;
             connection.remove_lane(ConsumerKey::SESSION);
         }
-        if state.durable {
+        if durable {
             let mut head = Writer::default();
-            head.text(&state.name);
+            head.text(&name);
             let position = pass
                 .log
                 .append(record::DELETE_SESSION, head.bytes(), None, 0);
             self.routes.position = position + 1;
+        }
+        self.end_subscriptions(session, pass);
+    }
+
+    /// Ends the subscriptions of a session that is gone, then forgets it.
+    pub(crate) fn end_subscriptions(&mut self, session: SessionRef, pass: &mut Pass<'_>) {
+        while let Some(state) = self.sessions.at(session.0)
+            && let Some(target) = state.subscriptions.keys().next().cloned()
+        {
+            if pass.spend(1) == 0 {
+                return self.work.push_back(Work::EndSubscriptions(session));
+            }
+            self.remove_binding(session, &target, pass);
+        }
+        if let Some(state) = self.sessions.remove(session.0) {
+            self.lanes.remove(state.lane.0);
         }
     }
 

@@ -91,7 +91,7 @@ impl Broker {
                 return Taker::Waiter;
             }
             let places = queue.ready.len() + usize::from(waiting);
-            let Some(consumer) = queue.ready.pop_front() else {
+            let Some(consumer) = queue.ready.pop_front(&mut self.consumers) else {
                 return Taker::Nobody;
             };
             if piece.sequence >= queue.share.0 {
@@ -103,7 +103,7 @@ impl Broker {
             let count = self.readiness(consumer, Piece { count, ..piece });
             if count > 0 {
                 if let Some(queue) = self.queues.get_mut(&id) {
-                    queue.ready.push_back(consumer);
+                    queue.ready.push_back(&mut self.consumers, consumer);
                     queue.turn += 1;
                 }
                 return Taker::Consumer(consumer, count);
@@ -117,6 +117,7 @@ impl Broker {
             return 0;
         };
         let Some(lane) = self.lanes.at_mut(consumer.lane.0) else {
+            consumer.parked = true;
             return 0;
         };
         let credit = lane.credit().min(piece.count);
@@ -151,7 +152,7 @@ impl Broker {
         }
         let id = state.queue;
         if let Some(queue) = self.queues.get_mut(&id) {
-            queue.ready.push_back(consumer);
+            queue.ready.push_back(&mut self.consumers, consumer);
         }
         self.list(id);
     }

@@ -119,7 +119,8 @@ fn check_places(broker: &Broker, queue: &Queue, messages: &[Piece]) {
 
 /// A consumer is asked in turn or parked; where something is available nobody could take it.
 fn check_consumers(broker: &Broker, queue: &Queue) {
-    let mut asked: Vec<ConsumerRef> = queue.ready.iter().copied().collect();
+    let mut asked: Vec<ConsumerRef> = queue.ready.iter(&broker.consumers).collect();
+    assert_eq!(asked.len(), queue.ready.len());
     for consumer in &queue.consumers {
         let state = broker.consumers.at(consumer.0).expect("a consumer");
         if state.parked {
@@ -127,8 +128,7 @@ fn check_consumers(broker: &Broker, queue: &Queue) {
         }
     }
     asked.sort_unstable();
-    let mut all = queue.consumers.clone();
-    all.sort_unstable();
+    let all: Vec<ConsumerRef> = queue.consumers.iter().copied().collect();
     assert_eq!(asked, all, "consumers of {}", queue.name.as_str());
     let first = queue
         .returned
