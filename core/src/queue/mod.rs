@@ -11,6 +11,7 @@ mod expiry;
 mod lease;
 mod redelivery;
 mod ring;
+mod settlement;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
