@@ -496,12 +496,50 @@ fn l25_limits_are_refusals() {
         limit(Limit::Subscriptions)
     );
     shell.close(conn(4), &[]);
-    let waiting = [1, 2].map(|_| shell.receive_command("DLQ", 1, 9, 9));
-    assert!(waiting.len() == 2);
+    shell.consume(conn(5), 1, "q", 10);
+    let waiting = [1, 2].map(|_| shell.receive_command("q", 1, 9, 9));
+    let refused = waiting.map(|receive| refusal(&shell.run(conn(6), vec![receive])));
+    assert_eq!(refused, [None, limit(Limit::Waiters)]);
     let retain = |to: &str| crate::testing::retain(at_most_once(to, &["a"]));
     shell.run(SENDER, vec![retain("t")]);
     shell.run(SENDER, vec![retain("u")]);
     assert_eq!(shell.broker.counts().retained, 1);
+}
+
+/// Addresses that clients make, subscriptions of a session, and names.
+// Mutants: each of the four checks replaced by `false`.
+#[test]
+fn l25_addresses_subscriptions_and_names_are_limited() {
+    let mut shell = limited(|limits| {
+        limits.max_addresses = 2;
+        limits.max_subscriptions = 2;
+        limits.max_name_bytes = 10;
+    });
+    let limit = |limit| Some(Refusal::LimitReached(limit));
+    let mut send = |to: &str| {
+        let token = shell.token();
+        let command = publish(SendMode::Anycast, durable(to, &["a"]), token);
+        refusal(&shell.run(SENDER, vec![command]))
+    };
+    assert_eq!((send("q"), send("r")), (None, None));
+    assert_eq!((send("s"), send("q")), (limit(Limit::Addresses), None));
+    for name in ["0123456789a", "0123456789"] {
+        let expected = (name.len() > 10).then_some(Refusal::BadName);
+        assert_eq!(refusal(&shell.attach(conn(1), name)), expected);
+    }
+    let mut bind = |filters: &[&str]| {
+        let requests = filters.iter();
+        let requests = requests.map(|filter| crate::testing::request(filter, 0, false));
+        let (requests, token) = (requests.collect(), shell.token());
+        let effects = shell.run(conn(1), vec![Command::Bind { requests, token }]);
+        match crate::testing::answers(&effects)[..] {
+            [crate::effect::Answer::Bound(granted)] => granted.clone(),
+            _ => panic!("{effects:?}"),
+        }
+    };
+    let refused = Err(Refusal::LimitReached(Limit::Subscriptions));
+    assert_eq!(bind(&["t.*", "u.*", "v.*"]), [Ok(0), Ok(0), refused]);
+    assert_eq!(bind(&["u.*", "w.*"]), [Ok(0), refused], "one again");
 }
 
 /// Work that never comes to rest would hang here.
