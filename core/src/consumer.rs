@@ -4,11 +4,11 @@
 //! MQTT session with all its queues. It gives delivery tags, which are consecutive. A *consumer*
 //! joins a lane to a queue. The table is a FIFO of runs; settling in order is a pop at its front.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::command::SettleMode;
 use crate::ids::{ConnectionId, ConsumerKey, QueueId, Tag};
-use crate::queue::Piece;
+use crate::queue::{Links, Piece};
 use crate::session::SessionRef;
 use crate::store::RunRef;
 
@@ -89,13 +89,16 @@ pub(crate) struct Lane {
     pub(crate) unsettled: u32,
     /// How many it may hold.
     pub(crate) window: u32,
-    pub(crate) consumers: Vec<ConsumerRef>,
+    pub(crate) consumers: BTreeSet<ConsumerRef>,
     /// Of these, who waits for credit.
     pub(crate) parked: Vec<ConsumerRef>,
     /// Of these, whose oldest has been counted as a failure while the lane is being emptied.
     pub(crate) failed: Vec<ConsumerRef>,
     /// Everything up to here was written to the client at some time.
     pub(crate) written: Tag,
+    /// Up to here it may have been: a connection that lost the session to another had it, and cannot
+    /// tell any more what its client has read.
+    pub(crate) maybe_written: Tag,
     /// A resumed session's unsettled deliveries from here on are to be sent again.
     pub(crate) resend: Option<Tag>,
     /// Deliveries wait for this position: nothing precedes the answer that opened it (law L2).
@@ -114,6 +117,8 @@ pub(crate) struct Consumer {
     pub(crate) granted: u8,
     /// Told with each message; 0 is none.
     pub(crate) subscription_id: u32,
+    /// Its place among those its queue asks.
+    pub(crate) links: Links,
 }
 
 /// Most tags between the oldest unsettled and the newest delivery of a session, so that the 16-bit
@@ -130,12 +135,21 @@ impl Lane {
             inflight: VecDeque::new(),
             unsettled: 0,
             window,
-            consumers: Vec::new(),
+            consumers: BTreeSet::new(),
             parked: Vec::new(),
             failed: Vec::new(),
             written: 0,
+            maybe_written: 0,
             resend: None,
             opened_after: 0,
+        }
+    }
+
+    /// A consumer is gone; `parked` says whether it waited for something.
+    pub(crate) fn forget(&mut self, consumer: ConsumerRef, parked: bool) {
+        self.consumers.remove(&consumer);
+        if parked {
+            self.parked.retain(|other| *other != consumer);
         }
     }
 

@@ -48,6 +48,8 @@ pub(crate) enum Deadline {
     },
     /// Look whether an auto-created queue is still unused.
     Reap(QueueId),
+    /// Look at blocks that are nearly dead.
+    Thin,
 }
 
 /// All deadlines, on the mono clock.
@@ -151,6 +153,7 @@ impl Broker {
                     detachment,
                 } => self.will_due(session, detachment, pass),
                 Deadline::Reap(queue) => self.reap(queue, pass),
+                Deadline::Thin => self.thin(pass),
             }
         }
     }

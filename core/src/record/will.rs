@@ -55,7 +55,7 @@ impl WillRecord {
             _ => return None,
         };
         let message = decode_message(&payload.slice(payload.len() - reader.left()..))?;
-        let run = Arc::new(message.run.detached());
+        let run = Arc::new(message.run.detached(Bytes::from));
         let will = Will {
             run,
             mode,

@@ -59,7 +59,8 @@ impl Run {
         // Every other seed with little room, every other pair with little work per call.
         options.limits.outbox_bytes = [1 << 20, 600][(seed % 2) as usize];
         options.limits.units_per_call = [4_096, 7][(seed / 2 % 2) as usize];
-        let shell = Shell::with(options);
+        let mut shell = Shell::with(options);
+        shell.broker.store.whole_bytes = 2;
         let mut run = Self {
             shell,
             model: Model::default(),
@@ -121,6 +122,7 @@ impl Run {
             window,
             next_tag: 1,
             written: 0,
+            handed: 0,
         }));
         self.model.lanes.len() - 1
     }
@@ -496,6 +498,10 @@ impl Run {
         let before = known.and_then(|lane| self.model.lane(lane).connection);
         if let Some(before) = before {
             self.detach(before, false);
+            if let Some(lane) = self.sessions[session].lane {
+                let lane = self.model.lane(lane);
+                lane.handed = lane.next_tag - 1;
+            }
         }
         let durable = session != SESSIONS - 1;
         let lane = match self.sessions[session].lane {
