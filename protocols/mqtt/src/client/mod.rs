@@ -151,8 +151,13 @@ impl Client {
         self.clean_start = connect.clean_start;
         self.keep_alive_ms = u64::from(connect.keep_alive_s) * 1_000;
         self.set_terms(Terms::default());
-        self.announced(Terms::of(connect.properties));
-        self.exchange = Exchange::new(connect.properties);
+        // Before MQTT 5.0 nothing of it is written.
+        let announced = match connect.version {
+            Version::V5 => connect.properties,
+            Version::V31 | Version::V311 => Properties::default(),
+        };
+        self.announced(Terms::of(announced));
+        self.exchange = Exchange::new(announced);
         self.last_sent_ms = now_ms;
         Ok(())
     }

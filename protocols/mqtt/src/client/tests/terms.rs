@@ -4,7 +4,7 @@ use super::{connect, message, output, read};
 use crate::client::Client;
 use crate::error::Error;
 use crate::limits::Limits;
-use crate::packet::Version::V5;
+use crate::packet::Version::{V5, V311};
 use crate::packet::{Auth, ConnAck, Connect, Publish, QoS};
 use crate::properties::{Properties, PropertiesBuf, PropertyId, Value};
 use crate::tests::{hex, packet};
@@ -278,4 +278,22 @@ fn rules_8_and_10_what_a_server_may_not_say() {
     let expiry = read(&mut client, &packet(0xE0, "8E 05 11 00000001"));
     assert_eq!(expiry, ["Protocol(\"MQTT-3.14.2-2\")"]);
     assert_eq!(output(&mut client), hex("E001 82"));
+}
+
+/// Found by the pair of machines. Mutant: the properties read whatever the version.
+#[test]
+fn before_v5_nothing_is_announced_and_nothing_enforced() {
+    let own = block(&[
+        (PropertyId::ReceiveMaximum, Value::Short(1)),
+        (PropertyId::MaximumPacketSize, Value::Long(4)),
+    ]);
+    let request = Connect {
+        properties: own.properties(),
+        ..connect(V311)
+    };
+    let mut client = Client::new(Limits::default(), 10);
+    client.connect(0, &request).unwrap();
+    assert_eq!(read(&mut client, &hex("2002 00 00")).len(), 1);
+    let two = hex("3206 0001 74 0001 78 3206 0001 74 0002 78");
+    assert_eq!(read(&mut client, &two).len(), 2);
 }
