@@ -11,6 +11,7 @@ mod requests;
 mod runs;
 mod session;
 mod soak;
+mod table;
 mod vectors;
 
 use crate::codec::{Framed, frame};
