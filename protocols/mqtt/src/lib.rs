@@ -52,6 +52,7 @@
 #![warn(missing_docs)]
 #![warn(clippy::indexing_slicing, clippy::cast_possible_truncation)]
 
+mod acks;
 mod aliases;
 mod auth;
 mod client;
@@ -73,6 +74,7 @@ mod tests;
 pub mod topic;
 mod window;
 
+pub use acks::AckRun;
 pub use client::{Client, ClientEvent};
 pub use codec::{Frame, Framed, frame};
 pub use connection::{Accept, Connection, Event};
@@ -86,6 +88,6 @@ pub use packet::{
 };
 pub use patch::{Patch, patch_head, patch_run};
 pub use properties::{Properties, PropertiesBuf, PropertyId, Value};
-pub use run::{AckRun, Packets, PublishRun};
+pub use run::{Packets, PublishRun};
 pub use sender::Sender;
 pub use terms::Terms;

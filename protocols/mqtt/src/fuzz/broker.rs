@@ -3,11 +3,12 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::ledger::{Ledger, Letter};
+use crate::acks::AckRun;
 use crate::connection::{Accept, Connection, Event};
 use crate::limits::Limits;
 use crate::packet::{Ack, AckKind, Packet, Publish, QoS, packet_id_after, put_ping_resp};
 use crate::properties::Properties;
-use crate::run::{AckRun, PublishRun};
+use crate::run::PublishRun;
 use crate::sender::Sender;
 
 /// Packet Identifier not found.
