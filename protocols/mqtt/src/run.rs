@@ -6,9 +6,8 @@
 use crate::codec::{Frame, Framed, block_len, frame, head_len};
 use crate::error::Error;
 use crate::limits::Limits;
-use crate::packet::{Ack, AckKind, Publish, QoS, Version, packet_id_after};
+use crate::packet::{Publish, QoS, Version, packet_id_after};
 use crate::properties::{Properties, PropertiesBuf, PropertyId, Value};
-use crate::reader::Reader;
 
 /// The most packets in a run.
 pub(crate) const MAX_RUN: usize = 4_096;
@@ -348,61 +347,4 @@ fn check_publish(publish: &Publish<'_>, rules: &Rules) -> Result<Wanted, Error> 
         }
     }
     Ok(wanted)
-}
-
-/// Consecutive acknowledgements of one kind with consecutive ids. More than one only if they are
-/// plain: the same reason, no properties. At most 4,096.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AckRun<'a> {
-    /// Which packet.
-    pub kind: AckKind,
-    /// The first packet id.
-    pub first_id: u16,
-    /// How many ids, wrapping from 65535 to 1.
-    pub n: usize,
-    /// Reason code of each; 0 before 5.0.
-    pub reason: u8,
-    /// Properties of the one packet that carries them.
-    pub properties: Properties<'a>,
-}
-
-/// Reads a run of acknowledgements and its length in bytes.
-pub(crate) fn read_acks(source: Source<'_>) -> Result<(AckRun<'_>, usize), Error> {
-    let Source {
-        first,
-        input,
-        rules,
-    } = source;
-    let Ack {
-        kind,
-        id: first_id,
-        reason,
-        properties,
-    } = Ack::decode(first, rules.version)?;
-    let mut run = AckRun {
-        kind,
-        first_id,
-        n: 1,
-        reason,
-        properties,
-    };
-    let mut len = first.bytes.len();
-    if reason != 0 || !properties.is_empty() {
-        return Ok((run, len));
-    }
-    // Only the short form of success continues a run; the rest is its own event.
-    let mut reader = Reader::new(input.get(len..).unwrap_or_default());
-    let mut id = first_id;
-    while run.n < MAX_RUN {
-        id = packet_id_after(id, 1);
-        let [high, low] = id.to_be_bytes();
-        match reader.take(4) {
-            Ok(next) if next == [kind.first_byte(), 2, high, low] => {
-                run.n += 1;
-                len += 4;
-            }
-            _ => break,
-        }
-    }
-    Ok((run, len))
 }

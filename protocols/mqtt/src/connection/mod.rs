@@ -12,11 +12,12 @@ mod read;
 #[cfg(test)]
 mod tests;
 
+use crate::acks::AckRun;
 use crate::auth::Turn;
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::packet::{Auth, Connect, Disconnect, Subscribe, Unsubscribe, Version};
-use crate::run::{AckRun, PublishRun, Rules};
+use crate::run::{PublishRun, Rules};
 use crate::sender::Sender;
 use crate::terms::Terms;
 

@@ -1,6 +1,7 @@
 //! The next event of a client's bytes, by the state the connection is in.
 
 use super::Event;
+use crate::acks::read_acks;
 use crate::codec::{Frame, Framed, frame};
 use crate::error::Error;
 use crate::limits::Limits;
@@ -8,7 +9,7 @@ use crate::packet::{
     Auth, Connect, Disconnect, Subscribe, Unsubscribe, Version, check_empty, read_version,
 };
 use crate::reader::Reader;
-use crate::run::{Rules, Source, read_acks, read_publishes};
+use crate::run::{Rules, Source, read_publishes};
 
 /// What one look at the input gave.
 pub(super) enum Read<'a> {
