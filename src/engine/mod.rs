@@ -40,6 +40,7 @@ use fanout::Fanouts;
 use outbox::Contents;
 use parked::Parked;
 use places::Places;
+use pool::Pool;
 use release::Releases;
 use room::Share;
 use slots::Slots;
@@ -58,6 +59,7 @@ mod link;
 mod outbox;
 mod parked;
 mod places;
+mod pool;
 mod recovery;
 mod release;
 mod room;
@@ -132,6 +134,7 @@ struct Shared {
     counters: Arc<Counters>,
     syncs: Arc<Syncs>,
     poison: Arc<Poison>,
+    pool: Arc<Pool>,
     threads: Mutex<Threads>,
     stopping: AtomicBool,
     finished: AtomicBool,
@@ -197,7 +200,9 @@ impl Engine {
         shared
             .journal
             .spawn(on_waiters, move |error| poison.set(&error))?;
-        threads.filler = Some(shared.journal.spawn_filler()?);
+        let pool = Arc::clone(&shared.pool);
+        let on_change = move |error: Option<JournalError>| pool.changed(error.as_ref());
+        threads.filler = Some(shared.journal.spawn_filler(on_change)?);
         let checkpoints = Arc::clone(shared);
         let checkpoint = std::thread::Builder::new()
             .name("checkpoint".into())
@@ -346,6 +351,7 @@ impl Shared {
             memory_total: self.options.memory,
             waiting_for_memory: self.budget.waiting(),
             waiting_for_disk,
+            prepare_failure: self.pool.failure(),
             dropped_slow: self.counters.dropped_slow(),
             clock_jumps: self.clock.jumps(),
             checkpoints: self.counters.checkpoints(),

@@ -88,6 +88,7 @@ impl Shared {
             counters: Arc::default(),
             syncs,
             poison: Arc::new(Poison::default()),
+            pool: Arc::default(),
             threads: Mutex::default(),
             stopping: AtomicBool::new(false),
             finished: AtomicBool::new(false),

@@ -70,7 +70,7 @@ fn l3_wait_for_a_written_unsynced_batch_makes_it_sync() {
 fn l3_no_wake_up_is_lost_between_threads() {
     const ROUNDS: u32 = 400;
     let (_disk, journal) = fresh();
-    journal.spawn_filler().unwrap();
+    journal.spawn_filler(|_| {}).unwrap();
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..4).map(|_| mpsc::sync_channel(1024)).unzip();
     let wake = move |waiters: Vec<u32>| {
         for waiter in waiters {
