@@ -2,7 +2,9 @@
 //!
 //! The state is serialised under the engine's lock, as of the end of the batch that is closed then
 //! (law L7), and written outside it by a thread of its own. A checkpoint is due after
-//! max(4 segments, 4 x the size of the last) of log, at most 4 GiB (design 7).
+//! max(2 segments, 4 x the size of the last) of log, at most 4 GiB. When it is not written before as
+//! much log again has gathered, publishes wait for it: the log that a start replays is bounded, and
+//! so are the segments in use beside live bodies, even when the disk is slow.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -23,6 +25,8 @@ pub(crate) const SECTION_PLACES: u32 = 2;
 
 /// Segments with less than this share of live bytes are emptied (law L28).
 const VICTIM_PERCENT: u32 = 10;
+/// Segments of log between two checkpoints, at least.
+const SEGMENTS_MIN: u64 = 2;
 const LOG_MAX: u64 = 4 << 30;
 
 /// The state as of a position of the log.
@@ -38,22 +42,34 @@ pub(crate) struct Checkpoints {
     segment_size: u64,
     /// Position of the log at which it is due.
     due_at: AtomicU64,
+    /// Position of the log beyond which publishes wait for it.
+    limit: AtomicU64,
     /// Whether somebody has seen that.
     pub(crate) due: Mutex<bool>,
     work: Condvar,
 }
 
 impl Checkpoints {
-    /// After a recovery that found a checkpoint as of `applied`, of `size` bytes.
-    pub(crate) fn new(segment_size: u64, applied: u64, size: u64) -> Self {
+    /// After a recovery up to `tail` that found a checkpoint as of `applied`, of `size` bytes.
+    pub(crate) fn new(segment_size: u64, tail: u64, applied: u64, size: u64) -> Self {
         let checkpoints = Self {
             segment_size,
             due_at: AtomicU64::new(0),
+            limit: AtomicU64::new(0),
             due: Mutex::new(false),
             work: Condvar::new(),
         };
         checkpoints.written(applied, size);
+        // A life begins far behind the last one; what it writes itself is what counts.
+        let limit = tail + 2 * checkpoints.log_between(size);
+        checkpoints.limit.store(limit, Ordering::Relaxed);
         checkpoints
+    }
+
+    /// Whether the log, which ends at `tail`, must not grow by what is published before the next
+    /// checkpoint is written.
+    pub(crate) fn is_overdue(&self, tail: u64) -> bool {
+        tail >= self.limit.load(Ordering::Relaxed)
     }
 
     /// The log has grown to `tail`; called under the engine's lock.
@@ -72,8 +88,16 @@ impl Checkpoints {
     }
 
     fn written(&self, applied: u64, size: u64) {
-        let log = (4 * self.segment_size).max(4 * size).min(LOG_MAX);
+        let log = self.log_between(size);
         self.due_at.store(applied + log, Ordering::Relaxed);
+        self.limit.store(applied + 2 * log, Ordering::Relaxed);
+    }
+
+    /// Bytes of log between a checkpoint of `size` bytes and the next.
+    fn log_between(&self, size: u64) -> u64 {
+        (SEGMENTS_MIN * self.segment_size)
+            .max(4 * size)
+            .min(LOG_MAX)
     }
 
     fn wait(&self) {
@@ -121,6 +145,7 @@ impl Shared {
         self.checkpoints.written(*applied, size as u64);
         self.counters.add_checkpoint();
         self.copy_forward();
+        self.retry_parked();
         Ok(())
     }
 

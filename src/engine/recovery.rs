@@ -84,7 +84,12 @@ impl Shared {
             budget: Arc::new(Budget::new(options.memory, Arc::clone(&work))),
             releases: Arc::new(Releases::new(work)),
             deadlines,
-            checkpoints: Checkpoints::new(options.segment_size, applied, size),
+            checkpoints: Checkpoints::new(
+                options.segment_size,
+                journal.stats().tail,
+                applied,
+                size,
+            ),
             counters: Arc::default(),
             syncs,
             poison: Arc::new(Poison::default()),

@@ -444,11 +444,11 @@ fn slow_loris_is_cut_at_the_connect_timeout_and_others_are_served() {
 
 const CONFIG: &str = r#"
 [storage]
-segment_size = "8MiB"
+segment_size = "1MiB"
 [limits]
 connect_timeout_ms = 1000
 [limits.max_frame_bytes]
-http = "1MiB"
+http = "256KiB"
 "#;
 const ROUNDS: usize = 2;
 const RSS_BYTES: u64 = 16 << 20;
