@@ -4,7 +4,9 @@
 //! (law L7), and written outside it by a thread of its own. A checkpoint is due after
 //! max(2 segments, 4 x the size of the last) of log, at most 4 GiB. When it is not written before as
 //! much log again has gathered, publishes wait for it: the log that a start replays is bounded, and
-//! so are the segments in use beside live bodies, even when the disk is slow.
+//! so are the segments in use beside live bodies, even when the disk is slow. While publishes find no
+//! room, one is due each second in which something was settled: only a checkpoint gives space back,
+//! and a full disk lets no log grow that would ask for it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -28,6 +30,8 @@ const VICTIM_PERCENT: u32 = 10;
 /// Segments of log between two checkpoints, at least.
 const SEGMENTS_MIN: u64 = 2;
 const LOG_MAX: u64 = 4 << 30;
+/// Between two checkpoints for a lack of room.
+const HURRY_MS: u64 = 1_000;
 
 /// The state as of a position of the log.
 pub(crate) struct Serialised {
@@ -44,6 +48,10 @@ pub(crate) struct Checkpoints {
     due_at: AtomicU64,
     /// Position of the log beyond which publishes wait for it.
     limit: AtomicU64,
+    /// Position of the log as of which the last one was taken.
+    applied: AtomicU64,
+    /// Until then, of the mono clock, none is taken for a lack of room.
+    patient_until_ms: AtomicU64,
     /// Whether somebody has seen that.
     pub(crate) due: Mutex<bool>,
     work: Condvar,
@@ -56,6 +64,8 @@ impl Checkpoints {
             segment_size,
             due_at: AtomicU64::new(0),
             limit: AtomicU64::new(0),
+            applied: AtomicU64::new(0),
+            patient_until_ms: AtomicU64::new(0),
             due: Mutex::new(false),
             work: Condvar::new(),
         };
@@ -78,6 +88,16 @@ impl Checkpoints {
             self.due_at.store(u64::MAX, Ordering::Relaxed);
             *self.due.lock() = true;
             self.work.notify_one();
+        }
+    }
+
+    /// Publishes find no room in the log, which ends at `tail`; called under the engine's lock.
+    pub(crate) fn hurry(&self, tail: u64, now_ms: u64) {
+        let patient = now_ms < self.patient_until_ms.load(Ordering::Relaxed);
+        if !patient && tail > self.applied.load(Ordering::Relaxed) {
+            self.patient_until_ms
+                .store(now_ms + HURRY_MS, Ordering::Relaxed);
+            self.wake();
         }
     }
 
@@ -143,6 +163,7 @@ impl Shared {
         self.journal
             .write_checkpoint(*applied, &[(SECTION_CORE, core), (SECTION_PLACES, places)])?;
         self.checkpoints.written(*applied, size as u64);
+        self.checkpoints.applied.store(*applied, Ordering::Relaxed);
         self.counters.add_checkpoint();
         self.copy_forward();
         self.retry_parked();

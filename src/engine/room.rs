@@ -215,6 +215,7 @@ impl Shared {
             Err(_) if late && publish => Refusal::DiskFull,
             Err(_) => {
                 batch.wait_room(ROOM_WAITER);
+                self.checkpoints.hurry(batch.tail(), now.mono_ms);
                 return None;
             }
         };
