@@ -28,7 +28,9 @@ pub(crate) const SECTION_PLACES: u32 = 2;
 /// Segments with less than this share of live bytes are emptied (law L28).
 const VICTIM_PERCENT: u32 = 10;
 /// Segments of log between two checkpoints, at least.
-const SEGMENTS_MIN: u64 = 2;
+const SEGMENTS_MIN: usize = 2;
+/// Nearly dead segments that are emptied at a checkpoint: as many as may have been filled since the last.
+const VICTIMS_MAX: usize = 2 * SEGMENTS_MIN;
 const LOG_MAX: u64 = 4 << 30;
 /// Between two checkpoints for a lack of room.
 const HURRY_MS: u64 = 1_000;
@@ -115,7 +117,7 @@ impl Checkpoints {
 
     /// Bytes of log between a checkpoint of `size` bytes and the next.
     fn log_between(&self, size: u64) -> u64 {
-        (SEGMENTS_MIN * self.segment_size)
+        (SEGMENTS_MIN as u64 * self.segment_size)
             .max(4 * size)
             .min(LOG_MAX)
     }
@@ -146,7 +148,7 @@ impl Shared {
         }
     }
 
-    /// Writes a checkpoint, then empties the oldest nearly dead segment. Blocks for the disk.
+    /// Writes a checkpoint, then empties the oldest nearly dead segments. Blocks for the disk.
     pub(crate) fn checkpoint(&self) -> Result<(), EngineError> {
         let state = self.serialise();
         self.keep(&state)
@@ -191,17 +193,22 @@ impl Shared {
         }
     }
 
-    /// Appends the live bodies of the oldest nearly dead segment again (law L28). It is freed when a
-    /// later checkpoint finds it dead and below the older one; what is appended here is durable
+    /// Appends the live bodies of the oldest nearly dead segments again (law L28), of as many as
+    /// may have been filled since the last checkpoint, so that it keeps up. They are freed when a
+    /// later checkpoint finds them dead and below the older one; what is appended here is durable
     /// long before, as that checkpoint waits for it.
     fn copy_forward(&self) {
-        let Some((base, end)) = self.journal.victim(VICTIM_PERCENT) else {
+        let victims = self.journal.victims(VICTIM_PERCENT, VICTIMS_MAX);
+        if victims.is_empty() {
             return;
-        };
+        }
         let mut state = self.state.lock();
         let held = Instant::now();
         let State { broker, places, .. } = &mut *state;
-        let records = broker.alive(&|name| (base..end).contains(&places.find(name)));
+        let records = broker.alive(&|name| {
+            let place = places.find(name);
+            victims.iter().any(|range| range.contains(&place))
+        });
         let mut batch = self.journal.batch();
         for (name, payload, live) in records {
             if let Err(refused) = batch.reserve_settlement(payload.len(), 1) {

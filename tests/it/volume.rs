@@ -19,8 +19,6 @@ use crate::support::wire::PATIENCE;
 fn l28_what_stays_behind_pins_few_segments_and_recovery_reads_only_those() {
     let home = Home::new(CONFIG);
     let process = home.start();
-    leave_retained(&process).unwrap();
-    leave_dead_letters(&process).unwrap();
     let messages = number("TERNMQ_VOLUME_MB", 100) * 1_000_000 / BODY_BYTES as u64;
     let began = Instant::now();
     let most = pass_through(&home, &process, messages).unwrap();
@@ -53,23 +51,33 @@ fn client(process: &Process, name: &str) -> io::Result<Mqtt> {
     Mqtt::connect(process.tcp("mqtt"), name, Session::Clean, 0)
 }
 
-fn leave_retained(process: &Process) -> io::Result<()> {
-    let mut mqtt = client(process, "volume-retained")?;
-    for number in 0..RETAINED {
-        mqtt.retain(&format!("volume-retained/{number}"), &kept_body(number))?;
-    }
-    Ok(())
+/// Leaves retained values and dead letters behind, spread over all that goes through.
+struct Leaver {
+    mqtt: Mqtt,
+    stomp: Stomp,
 }
 
-fn leave_dead_letters(process: &Process) -> io::Result<()> {
-    let mut stomp = Stomp::connect(process.tcp("stomp"))?;
-    stomp.subscribe("/queue/volume-doomed")?;
-    for number in 0..DEAD {
-        stomp.send("/queue/volume-doomed", &kept_body(number))?;
-        let id = stomp.next()?.header("ack").unwrap_or_default().to_owned();
-        stomp.confirmed("NACK", &[("id", &id), ("requeue", "false")], b"")?;
+impl Leaver {
+    fn new(process: &Process) -> io::Result<Self> {
+        let mqtt = client(process, "volume-retained")?;
+        let mut stomp = Stomp::connect(process.tcp("stomp"))?;
+        stomp.subscribe("/queue/volume-doomed")?;
+        Ok(Self { mqtt, stomp })
     }
-    Ok(())
+
+    fn leave(&mut self, number: u64) -> io::Result<()> {
+        let topic = format!("volume-retained/{number}");
+        self.mqtt.retain(&topic, &small(number))?;
+        let dead = number / (RETAINED / DEAD);
+        if !number.is_multiple_of(RETAINED / DEAD) || dead >= DEAD {
+            return Ok(());
+        }
+        self.stomp.send("/queue/volume-doomed", &small(dead))?;
+        let message = self.stomp.next()?;
+        let id = message.header("ack").unwrap_or_default();
+        let nack = [("id", id), ("requeue", "false")];
+        self.stomp.confirmed("NACK", &nack, b"")
+    }
 }
 
 /// Publishes through one connection and consumes through another, at most [`AHEAD`] messages
@@ -87,8 +95,13 @@ fn pass_through(home: &Home, process: &Process, messages: u64) -> io::Result<usi
         }
         Ok(())
     });
+    let mut leaver = Leaver::new(process)?;
     let mut most = 0;
     for number in 0..messages {
+        let left = number / (messages / RETAINED);
+        if number.is_multiple_of(messages / RETAINED) && left < RETAINED {
+            leaver.leave(left)?;
+        }
         // Closed: the consumer has failed, which its result will tell.
         if ahead.send(number).is_err() {
             break;
@@ -154,20 +167,18 @@ fn expect_dead_letters(process: &Process) -> io::Result<()> {
 }
 
 fn body(number: u64) -> Vec<u8> {
-    body_of(number, BODY_BYTES)
+    payload(message(number), BODY_BYTES)
 }
 
-/// Of what stays behind: together it lives in one segment, so the rest is traffic.
-fn kept_body(number: u64) -> Vec<u8> {
-    body_of(number, KEPT_BODY_BYTES)
+fn small(number: u64) -> Vec<u8> {
+    payload(message(number), SMALL_BYTES)
 }
 
-fn body_of(number: u64, bytes: usize) -> Vec<u8> {
-    let message = Message {
+fn message(number: u64) -> Message {
+    Message {
         producer: 0,
         number,
-    };
-    payload(message, bytes)
+    }
 }
 
 fn expect(body: &[u8], wanted: u64) -> io::Result<()> {
@@ -177,7 +188,7 @@ fn expect(body: &[u8], wanted: u64) -> io::Result<()> {
     }
 }
 
-/// Small segments: a commit holds three messages.
+/// Small segments, so that many of them are filled.
 const CONFIG: &str = r#"
 [storage]
 segment_size = "1MiB"
@@ -185,13 +196,13 @@ segment_size = "1MiB"
 name = "volume"
 "#;
 const BODY_BYTES: usize = 64 * 1024;
-const KEPT_BODY_BYTES: usize = 1024;
+const SMALL_BYTES: usize = 512;
 const RETAINED: u64 = 100;
 const DEAD: u64 = 3;
 const LIVE: u64 = 10;
-const AHEAD: usize = 32;
-/// Fewer are in use at any time: one for what stays behind, two of log between checkpoints or four
-/// when the disk is slow, twice, and one begun at each end.
+const AHEAD: usize = 16;
+/// Fewer are in use at any time: those since the older of two checkpoints, which are two apart, or
+/// four when the disk is slow, and one begun at each end.
 const SEGMENTS: usize = 12;
 /// A server is back sooner after kill -9.
 const START: Duration = Duration::from_millis(500);
