@@ -210,7 +210,15 @@ impl Shared {
             victims.iter().any(|range| range.contains(&place))
         });
         let mut batch = self.journal.batch();
+        // Live bytes are those of bodies. Records with long names and small bodies take more, and
+        // copies as long as the log between two checkpoints would ask for the next one by themselves.
+        let share = self.options.segment_size * u64::from(VICTIM_PERCENT) / 100;
+        let mut left = VICTIMS_MAX as u64 * share;
         for (name, payload, live) in records {
+            let Some(rest) = left.checked_sub(payload.len() as u64) else {
+                break;
+            };
+            left = rest;
             if let Err(refused) = batch.reserve_settlement(payload.len(), 1) {
                 tracing::warn!(%refused, "no room to copy live messages forward");
                 break;
