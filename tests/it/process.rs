@@ -52,7 +52,9 @@ fn l8_a_data_directory_that_vanishes_ends_the_process_with_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let mut child = ternmq(directory.path());
     wait_for(&mut child, "listening");
-    std::fs::remove_dir_all(directory.path().join("data")).unwrap();
+    // Moved in one step: the server may be making files in it.
+    let gone = directory.path().join("gone");
+    std::fs::rename(directory.path().join("data"), gone).unwrap();
     let begun = Instant::now();
     let status = loop {
         if let Some(status) = child.try_wait().unwrap() {
