@@ -20,10 +20,7 @@ impl Broker {
         token: Option<Token>,
         pass: &mut Pass<'_>,
     ) {
-        let Some(session) = self
-            .connection(id)
-            .and_then(|connection| connection.session)
-        else {
+        let Some(session) = self.connection(id).and_then(|c| c.session) else {
             return pass.refuse(id, token, Refusal::Unknown);
         };
         let mut granted = Vec::with_capacity(requests.len());
@@ -195,10 +192,7 @@ impl Broker {
         token: Option<Token>,
         pass: &mut Pass<'_>,
     ) {
-        let Some(session) = self
-            .connection(id)
-            .and_then(|connection| connection.session)
-        else {
+        let Some(session) = self.connection(id).and_then(|c| c.session) else {
             return pass.refuse(id, token, Refusal::Unknown);
         };
         let mut existed = Vec::with_capacity(targets.len());

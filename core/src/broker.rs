@@ -7,19 +7,17 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use crate::address::{Address, Filter, QueueName};
 use crate::binding::Binding;
 use crate::command::Command;
 use crate::connection::Place;
 use crate::consumer::{Consumer, Inflight, Lane};
 use crate::deadline::Deadlines;
-use crate::effect::{Answer, Effect, Out};
-use crate::error::Refusal;
-use crate::ids::{ConnectionId, Now, QueueId, Token};
+use crate::effect::{Answer, Out};
+use crate::ids::{ConnectionId, Now, QueueId};
 use crate::limits::Limits;
 use crate::map::{Map, Seed};
+pub(crate) use crate::pass::{AT_END, Pass, discarded};
 use crate::queue::Queue;
 use crate::record::{RecordSink, Settlements};
 use crate::retained::Retained;
@@ -100,99 +98,10 @@ pub(crate) enum Work {
     Replay(SessionRef),
     /// Let go of the messages of a queue that is gone.
     Discard(Box<Queue>),
-}
-
-/// What one call carries through all functions.
-pub(crate) struct Pass<'a> {
-    pub(crate) log: &'a mut dyn RecordSink,
-    pub(crate) out: &'a mut Out,
-    pub(crate) settlements: Settlements,
-    /// Units of work left (law L21).
-    units: u32,
-    /// Bytes of records that one step writes at most.
-    step: usize,
-    /// An answer waits for everything decided in this call.
-    answers_wait: bool,
-}
-
-/// Runs `run` with a pass whose records and effects go nowhere.
-pub(crate) fn discarded(out: &mut Out, run: impl FnOnce(&mut Pass<'_>)) {
-    struct Nowhere;
-    impl RecordSink for Nowhere {
-        fn append(&mut self, _: u8, _: &[u8], _: Option<&Bytes>, _: u32) -> u64 {
-            0
-        }
-        fn tail(&self) -> u64 {
-            0
-        }
-    }
-    let log = &mut Nowhere;
-    let settlements = Settlements::default();
-    run(&mut Pass {
-        log,
-        out,
-        settlements,
-        units: u32::MAX,
-        step: 0,
-        answers_wait: false,
-    });
-}
-
-/// Replaced by the end of the newest batch when the call ends (law L1).
-pub(crate) const AT_END: u64 = u64::MAX;
-
-impl Pass<'_> {
-    /// Answers a command that has a token. `after` is a position, 0, or [`AT_END`].
-    pub(crate) fn answer(
-        &mut self,
-        connection: ConnectionId,
-        token: Option<Token>,
-        after: u64,
-        answer: Answer,
-    ) {
-        let Some(token) = token else { return };
-        self.answers_wait |= after == AT_END;
-        self.out.effects.push(Effect::Answer {
-            connection,
-            after,
-            token,
-            answer,
-        });
-    }
-
-    /// Refuses a command that has a token. A refusal rests on state that may not be durable yet.
-    pub(crate) fn refuse(&mut self, connection: ConnectionId, token: Option<Token>, why: Refusal) {
-        self.answer(connection, token, AT_END, Answer::Refused(why));
-    }
-
-    /// The end of everything decided so far, settlements included (law L1).
-    pub(crate) fn position(&mut self) -> u64 {
-        self.settlements.write(self.log);
-        self.log.tail()
-    }
-
-    /// Whether records of `bytes` have room beside the settlements that the call ends with.
-    pub(crate) fn fits(&self, bytes: usize) -> bool {
-        bytes.saturating_add(self.settlements.bytes()) <= self.log.room()
-    }
-
-    /// For how many of `n` steps there is room in the log; units are not asked.
-    pub(crate) fn steps(&self, n: u32) -> u32 {
-        let room = self.log.room().saturating_sub(self.settlements.bytes());
-        n.min(u32::try_from(room / self.step.max(1)).unwrap_or(u32::MAX))
-    }
-
-    /// Units of work left; none when a step might not have room for its records any more.
-    pub(crate) fn units(&self) -> u32 {
-        if self.fits(self.step) { self.units } else { 0 }
-    }
-
-    /// Takes up to `n` units; 0 when none is left.
-    pub(crate) fn spend(&mut self, n: u32) -> u32 {
-        let n = n.min(self.units);
-        self.units -= n;
-        n
-    }
+    /// Take the subscriptions of a session that is gone out of the tables.
+    EndSubscriptions(SessionRef),
+    /// Copy what is alive of nearly dead blocks.
+    Thin,
 }
 
 impl Broker {
@@ -249,16 +158,8 @@ impl Broker {
         out: &mut Out,
     ) {
         self.now = now;
-        let units = self.limits.units_per_call;
-        let settlements = std::mem::take(&mut self.settlements);
-        let mut pass = Pass {
-            log,
-            out,
-            settlements,
-            units,
-            step: self.limits.step_bytes(),
-            answers_wait: false,
-        };
+        let mut pass = Pass::new(&self.limits, log, out);
+        pass.settlements = std::mem::take(&mut self.settlements);
         pass.out.needs = 0;
         self.run_commands(connection, commands, &mut pass);
         self.run_due(&mut pass);
@@ -372,6 +273,8 @@ impl Broker {
                 Work::Resend(session) => self.resend(session, pass),
                 Work::Replay(session) => self.replay_retained(session, pass),
                 Work::Discard(queue) => self.discard_messages(queue, pass),
+                Work::EndSubscriptions(session) => self.end_subscriptions(session, pass),
+                Work::Thin => self.thin(pass),
             }
         }
     }
@@ -388,18 +291,11 @@ impl Broker {
 
     fn finish(&mut self, mut pass: Pass<'_>) {
         pass.settlements.write(pass.log);
-        self.settlements = pass.settlements;
+        self.settlements = std::mem::take(&mut pass.settlements);
+        self.watch_sparse();
         let tail = pass.log.tail();
         self.applied = self.applied.max(tail);
-        if pass.answers_wait {
-            for effect in &mut pass.out.effects {
-                if let Effect::Answer { after, .. } = effect
-                    && *after == AT_END
-                {
-                    *after = tail;
-                }
-            }
-        }
+        pass.stamp(tail);
         pass.out.next_deadline_ms = self.deadlines.next();
         pass.out.more = !self.work.is_empty() || self.deadlines.is_due(self.now.mono_ms);
     }

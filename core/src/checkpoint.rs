@@ -7,6 +7,7 @@ use crate::effect::Origin;
 use crate::ids::QueueId;
 use crate::queue::{Count, Index, JOURNALLED, Queue};
 use crate::record::{self, INDEX, NEXT, PUT_RETAINED, Reader, RecordSink, Writer};
+use crate::session::SessionRef;
 use crate::store::{RunRef, Stored};
 
 /// Pieces of one INDEX record.
@@ -50,11 +51,9 @@ impl Broker {
         for queue in &queues {
             into(record::PUT_QUEUE, self.queue_record(queue).encode().bytes());
         }
-        for (_, session) in self.sessions.iter() {
+        for (place, session) in self.sessions.iter() {
             for target in session.subscriptions.keys() {
-                let session = self.session_names.get(&session.name).copied();
-                let record = session.and_then(|session| self.binding_record(session, target));
-                if let Some(record) = record {
+                if let Some(record) = self.binding_record(SessionRef(place), target) {
                     into(record::PUT_BINDING, record.encode().bytes());
                 }
             }

@@ -228,29 +228,68 @@ impl Broker {
         close: Close,
         pass: &mut Pass<'_>,
     ) -> Option<Command> {
+        self.drop_waiters(id);
         for &(key, tag) in &close.written {
             if !self.written(id, key, tag, pass) {
                 return Some(Command::Close(close));
             }
         }
-        if !self.empty_lanes(id, close.polite, pass) {
+        let done = self.empty_lanes(id, close.polite, pass)
+            && self.end_lanes(id, pass)
+            && self.end_temporaries(id, pass);
+        if !done {
             return Some(Command::Close(close));
         }
         let place = self.connections.get_mut(id.slot as usize)?;
         place.closed = Some(id.generation);
         let connection = place.connection.take()?;
-        for &(token, queue) in &connection.receives {
-            self.drop_waiter(queue, id, token);
-        }
         if let Some(session) = connection.session {
             self.detach(session, close.polite, pass);
         }
-        for &(_, lane) in &connection.lanes {
-            if connection.session.is_none() || self.lane_session(lane).is_none() {
-                self.end_lane(lane, pass);
-            }
+        None
+    }
+
+    /// Withdraws the waiting receives of a connection.
+    fn drop_waiters(&mut self, id: ConnectionId) {
+        let waiting = self
+            .connection_mut(id)
+            .map(|connection| std::mem::take(&mut connection.receives));
+        for (token, queue) in waiting.unwrap_or_default() {
+            self.drop_waiter(queue, id, token);
         }
-        for (address, queue) in connection.temporaries {
+    }
+
+    /// Ends the consumers of a connection that is going; its session's stay. False if the units did
+    /// not reach (law L21).
+    fn end_lanes(&mut self, id: ConnectionId, pass: &mut Pass<'_>) -> bool {
+        while let Some(connection) = self.connection_mut(id)
+            && let Some((key, lane)) = connection.lanes.last().copied()
+        {
+            // The lane of a session has the lowest key.
+            if key == ConsumerKey::SESSION && connection.session.is_some() {
+                break;
+            }
+            if pass.spend(1) == 0 {
+                return false;
+            }
+            connection.lanes.pop();
+            self.end_lane(lane, pass);
+        }
+        true
+    }
+
+    /// Ends the temporary destinations of a connection that is going. False if the units did not
+    /// reach.
+    fn end_temporaries(&mut self, id: ConnectionId, pass: &mut Pass<'_>) -> bool {
+        while let Some(connection) = self.connection_mut(id)
+            && !connection.temporaries.is_empty()
+        {
+            if pass.spend(1) == 0 {
+                return false;
+            }
+            let Some((address, queue)) = connection.temporaries.pop() else {
+                break;
+            };
             self.delete_queue(queue, pass);
             if let Some(state) = self.addresses.get_mut(&address) {
                 state.owner = None;
@@ -258,7 +297,7 @@ impl Broker {
             }
             self.forget_address(&address);
         }
-        None
+        true
     }
 
     /// Settles and takes back what a connection that is going holds. False if the room for records

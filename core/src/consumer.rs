@@ -4,11 +4,11 @@
 //! MQTT session with all its queues. It gives delivery tags, which are consecutive. A *consumer*
 //! joins a lane to a queue. The table is a FIFO of runs; settling in order is a pop at its front.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::command::SettleMode;
 use crate::ids::{ConnectionId, ConsumerKey, QueueId, Tag};
-use crate::queue::Piece;
+use crate::queue::{Links, Piece};
 use crate::session::SessionRef;
 use crate::store::RunRef;
 
@@ -73,7 +73,7 @@ pub(crate) struct Lane {
     pub(crate) unsettled: u32,
     /// How many it may hold.
     pub(crate) window: u32,
-    pub(crate) consumers: Vec<ConsumerRef>,
+    pub(crate) consumers: BTreeSet<ConsumerRef>,
     /// Of these, who waits for credit.
     pub(crate) parked: Vec<ConsumerRef>,
     /// Of these, whose oldest has been counted as a failure while the lane is being emptied.
@@ -97,6 +97,8 @@ pub(crate) struct Consumer {
     pub(crate) settle: SettleMode,
     /// Not among those its queue asks: it waits for credit or room.
     pub(crate) parked: bool,
+    /// Its place among those its queue asks.
+    pub(crate) links: Links,
 }
 
 /// Most tags between the oldest unsettled and the newest delivery of a session, so that the 16-bit
@@ -113,13 +115,21 @@ impl Lane {
             inflight: VecDeque::new(),
             unsettled: 0,
             window,
-            consumers: Vec::new(),
+            consumers: BTreeSet::new(),
             parked: Vec::new(),
             failed: Vec::new(),
             written: 0,
             maybe_written: 0,
             resend: None,
             opened_after: 0,
+        }
+    }
+
+    /// A consumer is gone; `parked` says whether it waited for something.
+    pub(crate) fn forget(&mut self, consumer: ConsumerRef, parked: bool) {
+        self.consumers.remove(&consumer);
+        if parked {
+            self.parked.retain(|other| *other != consumer);
         }
     }
 

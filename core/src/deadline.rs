@@ -43,6 +43,8 @@ pub(crate) enum Deadline {
     },
     /// Look whether an auto-created queue is still unused.
     Reap(QueueId),
+    /// Look at blocks that are nearly dead.
+    Thin,
 }
 
 /// All deadlines, on the mono clock.
@@ -142,6 +144,7 @@ impl Broker {
                     self.session_expired(session, detachment, pass);
                 }
                 Deadline::Reap(queue) => self.reap(queue, pass),
+                Deadline::Thin => self.thin(pass),
             }
         }
     }

@@ -198,9 +198,6 @@ impl Broker {
                 Refusal::NoDestination,
             );
         }
-        for lease in queue.leases.values() {
-            self.deadlines.cancel(lease.deadline);
-        }
         self.routes.change();
         if queue.durable {
             let mut head = Writer::default();
@@ -213,12 +210,16 @@ impl Broker {
 
     /// Lets go of the messages of a queue that is gone, as far as the units reach (law L21).
     pub(crate) fn discard_messages(&mut self, mut queue: Box<Queue>, pass: &mut Pass<'_>) {
-        while let Some(piece) = queue.index.next(0, pass.units().max(1)) {
-            if pass.spend(piece.count) == 0 {
+        while let Some(mut piece) = queue.index.next(0, u32::MAX) {
+            piece.count = pass.spend(piece.count);
+            if piece.count == 0 {
                 return self.work.push_back(Work::Discard(queue));
             }
-            queue.index.settle_piece(piece.sequence, piece.count);
-            self.store.release(piece.run, piece.count, pass.out);
+            for lease in queue.discard(piece) {
+                self.deadlines.cancel(lease.deadline);
+            }
+            self.store
+                .release(piece.run, piece.first, piece.count, pass.out);
         }
     }
 
@@ -235,8 +236,7 @@ impl Broker {
             let Some(lane) = self.lanes.at_mut(gone.lane.0) else {
                 continue;
             };
-            lane.consumers.retain(|other| *other != consumer);
-            lane.parked.retain(|other| *other != consumer);
+            lane.forget(consumer, gone.parked);
             lane.cut_consumer(consumer, &mut Vec::new());
             match (lane.owner, lane.session) {
                 (Some(connection), None) => {

@@ -35,7 +35,7 @@ pub fn apply(data: &[u8]) {
         let length = usize::from(u16::from_le_bytes([head[1], head[2]])).min(rest.len());
         // Malformed records and unknown kinds are errors, which is all that is asked of them.
         let _ = broker.apply(position, kind, &rest.split_to(length));
-        let _ = broker.load(position, kind, &rest);
+        let _ = broker.load(position, kind, &rest, Bytes::from);
         position += 64;
     }
     serve(&mut broker);

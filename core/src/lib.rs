@@ -28,6 +28,7 @@ pub mod large_map;
 pub mod limits;
 pub mod map;
 pub mod message;
+mod pass;
 mod publish;
 mod queue;
 pub mod record;

@@ -110,12 +110,41 @@ impl Run {
         })
     }
 
-    /// The same with a block of its own, so that it holds on to no larger buffer.
-    #[must_use]
-    pub fn detached(self) -> Self {
+    /// The same with a block of its own, made by `block`, so that it holds on to no larger buffer.
+    pub(crate) fn detached(self, block: impl FnOnce(Vec<u8>) -> Bytes) -> Self {
         Self {
-            block: Bytes::copy_from_slice(&self.block),
+            block: block(self.block.to_vec()),
             ..self
+        }
+    }
+
+    /// The same with only the messages that `keeps` names by their index; the others are empty.
+    /// `block` makes the block of their bytes.
+    pub(crate) fn thinned(
+        &self,
+        keeps: impl Fn(u32) -> bool,
+        block: impl FnOnce(Vec<u8>) -> Bytes,
+    ) -> Self {
+        let kept = |index: u32| {
+            if keeps(index) {
+                self.message(index)
+            } else {
+                &[]
+            }
+        };
+        let length = (0..self.count).map(|index| kept(index).len()).sum();
+        let mut bytes = Vec::with_capacity(length);
+        let mut ends = Vec::with_capacity(self.count as usize);
+        for index in 0..self.count {
+            bytes.extend_from_slice(kept(index));
+            ends.push(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+        }
+        Self {
+            envelope: self.envelope.clone(),
+            format: self.format,
+            block: block(bytes),
+            ends: Ends::Listed(ends.into()),
+            count: self.count,
         }
     }
 

@@ -8,7 +8,7 @@ use crate::effect::{Answer, Effect};
 use crate::error::{Limit, Refusal};
 use crate::ids::{ConnectionId, QueueId};
 use crate::message::Run;
-use crate::queue::{JOURNALLED, mean_size};
+use crate::queue::JOURNALLED;
 use crate::record;
 use crate::store::RunRef;
 
@@ -133,25 +133,32 @@ impl Broker {
             queue.index.push(sequence, count, stored, 0, flags);
             let bounded = queue.is_bounded();
             self.counts.messages += u64::from(count);
-            self.store.retain(stored, count);
+            self.store.retain(stored, 0, count);
             self.watch_expiry(id, sequence, count, run);
             if bounded {
-                self.limit_bytes(id, run, count, pass);
+                self.limit_bytes(id, stored, count, pass);
             }
             self.list(id);
         }
     }
 
     /// A bounded queue above its bytes drops its oldest that are not out (law L23).
-    pub(crate) fn limit_bytes(&mut self, id: QueueId, run: &Run, count: u32, pass: &mut Pass<'_>) {
+    pub(crate) fn limit_bytes(
+        &mut self,
+        id: QueueId,
+        run: RunRef,
+        count: u32,
+        pass: &mut Pass<'_>,
+    ) {
         let limit = self.limits.subscription_bytes;
+        let size = self.counted_size(run) * u64::from(count);
         let Some(queue) = self.queues.get_mut(&id) else {
             return;
         };
         if !queue.is_bounded() {
             return;
         }
-        queue.bytes += mean_size(run) * u64::from(count);
+        queue.bytes += size;
         while let Some(queue) = self.queues.get_mut(&id).filter(|queue| queue.bytes > limit) {
             let Some(piece) = queue.available(16) else {
                 return;

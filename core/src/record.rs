@@ -29,6 +29,11 @@ pub trait RecordSink {
     /// decided so far waits for this.
     fn tail(&self) -> u64;
 
+    /// Bytes that stay in memory as a block. Whoever counts bodies (law L20) counts this one.
+    fn keep(&self, bytes: Vec<u8>) -> Bytes {
+        bytes.into()
+    }
+
     /// Bytes of records that this call may still append, [`RECORD_OVERHEAD`] of each included. A
     /// log in memory has no end.
     fn room(&self) -> usize {

@@ -2,27 +2,21 @@
 //! position 0, plus the index of each queue; a record below what an object contains already is
 //! skipped, so that replaying a suffix twice equals once.
 
-use std::collections::{BTreeMap, VecDeque};
+mod messages;
+mod sessions;
+
 use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::address::{Address, Filter};
-use crate::binding::{Binding, Holder};
 use crate::broker::{Broker, Pass, discarded};
-use crate::checkpoint::Landing;
-use crate::command::{BindTarget, SettleMode};
-use crate::consumer::{Lane, LaneRef};
-use crate::deadline::Deadline;
 use crate::effect::Out;
-use crate::ids::{ConsumerKey, Now, QueueId};
+use crate::ids::{Now, QueueId};
 use crate::map::Map;
-use crate::queue::{Count, JOURNALLED, Kind, MOVED};
-use crate::record::{self, BindingRecord, Moved, QueueRecord, Reader, RefRecord, SessionRecord};
-use crate::record::{CountRecord, MAX_SEQUENCE, Settlements, decode_message};
-use crate::retained::{Replay, RetainedValue};
-use crate::session::{Session, SessionRef, Subscription};
+use crate::queue::{Kind, MOVED};
+use crate::record::{self, QueueRecord, Reader, decode_message};
+use crate::session::SessionRef;
 use crate::store::{RunRef, Stored};
 
 /// Names of settled messages that replay may remember beyond those it needs.
@@ -116,169 +110,6 @@ impl Broker {
         run
     }
 
-    fn apply_message(&mut self, position: u64, payload: &Bytes) -> Option<()> {
-        let message = decode_message(payload)?;
-        let count = message.run.count();
-        let run = self.recovered_run(position);
-        for (queue, sequence) in message.targets {
-            let landing = Landing {
-                sequence,
-                count,
-                run,
-                first: 0,
-                flags: 0,
-            };
-            self.recover_into(queue, landing)?;
-        }
-        if message.retained {
-            let address = message.run.envelope.address;
-            self.recover_retained(
-                address,
-                RetainedValue {
-                    run,
-                    index: count - 1,
-                },
-            );
-        }
-        self.store.discard(run, &mut Out::default());
-        Some(())
-    }
-
-    /// Puts messages into a queue unless it contains them already; says whether it did. `None` if
-    /// no queue can have such messages.
-    pub(crate) fn recover_into(&mut self, id: QueueId, landing: Landing) -> Option<bool> {
-        let Landing {
-            sequence,
-            count,
-            run,
-            first,
-            flags,
-        } = landing;
-        let end = sequence.checked_add(u64::from(count))?;
-        let within = u32::from(u16::MAX);
-        if end > MAX_SEQUENCE || count > within || first > within - count {
-            return None;
-        }
-        let Some(queue) = self.queues.get_mut(&id) else {
-            return Some(false);
-        };
-        if sequence < queue.next {
-            return Some(false);
-        }
-        queue.next = end;
-        let flags = flags | JOURNALLED;
-        queue.index.push(sequence, count, run, first, flags);
-        self.store.retain(run, count);
-        self.counts.messages += u64::from(count);
-        Some(true)
-    }
-
-    /// Settles one message; says whether it was there.
-    fn recover_settled(&mut self, id: QueueId, sequence: u64) {
-        let Some(queue) = self.queues.get_mut(&id) else {
-            return;
-        };
-        let Some(run) = queue.index.settle(sequence) else {
-            return;
-        };
-        queue.forget(sequence, 1);
-        self.counts.messages = self.counts.messages.saturating_sub(1);
-        self.store.release(run, 1, &mut Out::default());
-    }
-
-    fn apply_settle(&mut self, payload: &Bytes) -> Option<()> {
-        let (id, runs) = Settlements::read(payload)?;
-        if let (Some(queue), Some(&(first, n))) = (self.queues.get_mut(&id), runs.last()) {
-            queue.next = queue.next.max(first + n); // Never given again (law L5).
-        }
-        for (first, n) in runs {
-            self.recover_settled_range(id, first, n)?;
-        }
-        Some(())
-    }
-
-    fn recover_settled_range(&mut self, id: QueueId, first: u64, n: u64) -> Option<()> {
-        // What is not there is skipped by block, so a hostile length costs nothing.
-        let (mut next, end) = (first, first.checked_add(n)?);
-        while let Some(sequence) = self.next_below(id, next, end) {
-            self.recover_settled(id, sequence);
-            next = sequence + 1;
-        }
-        Some(())
-    }
-
-    fn next_below(&self, id: QueueId, from: u64, end: u64) -> Option<u64> {
-        let piece = self.queues.get(&id)?.index.next(from, 1)?;
-        (piece.sequence < end).then_some(piece.sequence)
-    }
-
-    fn apply_move(&mut self, position: u64, payload: &Bytes) -> Option<()> {
-        let moved = Moved::read(payload)?;
-        let run = self.recovered_run(moved.name);
-        if let Some((queue, sequence)) = moved.to {
-            let landing = Landing {
-                sequence,
-                count: moved.count,
-                run,
-                first: moved.index,
-                flags: MOVED,
-            };
-            if self.recover_into(queue, landing)?
-                && let Some(queue) = self.queues.get_mut(&queue)
-            {
-                let origin = Arc::new(moved.origin);
-                for sequence in sequence..sequence + u64::from(moved.count) {
-                    queue.origins.insert(sequence, Arc::clone(&origin));
-                }
-                queue.moved_after = position + 1;
-            }
-        }
-        if let Some((queue, sequence)) = moved.from {
-            self.recover_settled_range(queue, sequence, moved.count.into())?;
-        }
-        self.store.discard(run, &mut Out::default());
-        Some(())
-    }
-
-    fn apply_ref(&mut self, payload: &Bytes) -> Option<()> {
-        let piece = RefRecord::read(payload)?;
-        let run = self.recovered_run(piece.name);
-        let RefRecord {
-            queue,
-            sequence,
-            index,
-            flags,
-            ..
-        } = piece;
-        let landing = Landing {
-            sequence,
-            count: 1,
-            run,
-            first: index,
-            flags,
-        };
-        self.recover_into(queue, landing)?;
-        self.store.discard(run, &mut Out::default());
-        Some(())
-    }
-
-    fn apply_count(&mut self, payload: &Bytes) -> Option<()> {
-        let record = CountRecord::read(payload)?;
-        let mut next = record.sequence;
-        let end = next.checked_add(u64::from(record.messages))?;
-        while let Some(sequence) = self.next_below(record.queue, next, end) {
-            if let Some(queue) = self.queues.get_mut(&record.queue) {
-                if record.count == Count::default() {
-                    queue.counts.remove(&sequence);
-                } else {
-                    queue.counts.insert(sequence, record.count);
-                }
-            }
-            next = sequence + 1;
-        }
-        Some(())
-    }
-
     fn apply_queue(&mut self, payload: &Bytes) -> Option<()> {
         let put = QueueRecord::read(payload)?;
         self.next_queue = self.next_queue.max(put.id.0.checked_add(1)?);
@@ -307,163 +138,6 @@ impl Broker {
         Some(())
     }
 
-    fn apply_session(&mut self, payload: &Bytes) -> Option<()> {
-        let put = SessionRecord::read(payload)?;
-        let known = self.session_names.get(&put.name).copied();
-        let session = known.unwrap_or_else(|| self.recover_session(&put));
-        if put.tag_mark == 0 || put.tag_mark > MAX_SEQUENCE {
-            return None;
-        }
-        let state = self.sessions.at_mut(session.0)?;
-        state.expiry_ms = put.expiry_ms;
-        state.expires_at_ms = put.expires_at_ms;
-        state.tag_mark = put.tag_mark;
-        let lane = state.lane;
-        if let Some(lane) = self.lanes.at_mut(lane.0) {
-            lane.window = put.window;
-            lane.next_tag = lane.next_tag.max(put.tag_mark);
-            lane.written = lane.next_tag - 1;
-        }
-        Some(())
-    }
-
-    fn recover_session(&mut self, put: &SessionRecord) -> SessionRef {
-        let lane = Lane::new(ConsumerKey::SESSION, put.window);
-        let lane = LaneRef(self.lanes.insert(Box::new(lane)));
-        self.insert_session(Session {
-            name: Arc::clone(&put.name),
-            principal: Arc::clone(&put.principal),
-            connection: None,
-            lane,
-            queue: None,
-            subscriptions: BTreeMap::new(),
-            expiry_ms: put.expiry_ms,
-            expires_at_ms: put.expires_at_ms,
-            durable: true,
-            hold: false,
-            replays: VecDeque::new(),
-            detachment: 0,
-            deadline: None,
-            resend_listed: false,
-            replay_listed: false,
-            tag_mark: put.tag_mark,
-        })
-    }
-
-    fn apply_delete_session(&mut self, payload: &Bytes) -> Option<()> {
-        let name = Reader::new(payload).shared_text()?;
-        if let Some(session) = self.session_names.get(&name).copied() {
-            self.without_log(|broker, pass| broker.remove_session(session, pass));
-        }
-        Some(())
-    }
-
-    fn apply_binding(&mut self, payload: &Bytes, put: bool) -> Option<()> {
-        let record = BindingRecord::read(payload)?;
-        let Some(session) = self.session_names.get(&record.session).copied() else {
-            return Some(());
-        };
-        self.without_log(|broker, pass| {
-            broker.remove_binding(session, &record.target, pass);
-        });
-        if put {
-            self.recover_binding(session, record);
-        }
-        Some(())
-    }
-
-    fn recover_binding(&mut self, session: SessionRef, record: BindingRecord) {
-        let BindingRecord {
-            target,
-            qos,
-            queued,
-            replaying,
-            ..
-        } = record;
-        let consumer = match &target {
-            BindTarget::Filter(filter) => {
-                self.recover_filter(session, filter, qos, queued, replaying);
-                None
-            }
-            BindTarget::Queue { address, queue } => {
-                let state = self.addresses.get(address);
-                let plain = state.and_then(|state| state.anycast.first().copied());
-                let queue = match plain {
-                    Some(first) if queue.as_str() == address.as_str() => Some(first),
-                    _ => self.named_queue(address, queue, None).ok(),
-                };
-                let lane = self.sessions.at(session.0).map(|session| session.lane);
-                queue
-                    .zip(lane)
-                    .map(|(queue, lane)| self.add_consumer(lane, queue, SettleMode::Explicit))
-            }
-        };
-        if let Some(state) = self.sessions.at_mut(session.0) {
-            state.subscriptions.insert(
-                target,
-                Subscription {
-                    qos,
-                    queued,
-                    consumer,
-                },
-            );
-        }
-    }
-
-    fn recover_filter(
-        &mut self,
-        session: SessionRef,
-        filter: &Filter,
-        qos: u8,
-        queued: bool,
-        replaying: bool,
-    ) {
-        let holder = Holder::Session(session);
-        self.trie.insert(
-            filter,
-            Binding {
-                holder,
-                qos,
-                queued,
-            },
-        );
-        self.add_exact(filter);
-        if let Some(state) = self.sessions.at_mut(session.0)
-            && replaying
-        {
-            let filter = filter.clone();
-            state.replays.push_back(Replay {
-                filter,
-                qos,
-                after: None,
-            });
-        }
-    }
-
-    fn recover_retained(&mut self, address: Address, value: RetainedValue) {
-        self.store.retain(value.run, 1);
-        if let Some(old) = self.retained.values.insert(address, value) {
-            self.store.release(old.run, 1, &mut Out::default());
-        }
-    }
-
-    fn apply_retained(&mut self, payload: &Bytes) -> Option<()> {
-        let mut reader = Reader::new(payload);
-        let address = record::address(reader.text()?)?;
-        let (name, index) = (reader.u64()?, reader.u32()?);
-        let run = self.recovered_run(name);
-        self.recover_retained(address, RetainedValue { run, index });
-        Some(())
-    }
-
-    fn apply_delete_retained(&mut self, payload: &Bytes) -> Option<()> {
-        let address = record::address(Reader::new(payload).text()?)?;
-        if let Some(old) = self.retained.values.remove(&address) {
-            self.store.release(old.run, 1, &mut Out::default());
-        }
-        Some(())
-    }
-
     fn apply_next(&mut self, payload: &Bytes) -> Option<()> {
         let mut reader = Reader::new(payload);
         self.next_queue = self.next_queue.max(reader.u32()?);
@@ -489,11 +163,18 @@ impl Broker {
     }
 
     /// Takes in the messages of a record, given its payload (that of a MSG, or of the AGAIN that
-    /// replaces it). Gives the bytes of it that are alive.
+    /// replaces it). `keep` makes the block that holds on to them, and to no more of the payload.
+    /// Gives the bytes of it that are alive.
     ///
     /// # Errors
     /// A payload that is not a message's, or a name nobody wants.
-    pub fn load(&mut self, name: u64, kind: u8, payload: &Bytes) -> Result<u32, RecoveryError> {
+    pub fn load(
+        &mut self,
+        name: u64,
+        kind: u8,
+        payload: &Bytes,
+        keep: impl FnOnce(Vec<u8>) -> Bytes,
+    ) -> Result<u32, RecoveryError> {
         let malformed = RecoveryError::Malformed {
             kind,
             position: name,
@@ -513,7 +194,7 @@ impl Broker {
         // As if all references had been charged evenly: at most the whole, and never nothing.
         let share = (u128::from(bytes) * u128::from(refs)).div_ceil(u128::from(count));
         let live = u32::try_from(share.min(bytes.into())).unwrap_or(u32::MAX);
-        let messages = message.run.detached();
+        let messages = message.run.detached(keep);
         self.store.load(run, Arc::new(messages), live);
         Ok(live)
     }
@@ -523,6 +204,7 @@ impl Broker {
     pub fn recovered(&mut self, now: Now) {
         self.now = now;
         self.recovering = Map::with_hasher(self.seed);
+        self.recount_references();
         let sessions: Vec<u32> = self.sessions.iter().map(|(place, _)| place).collect();
         for place in sessions {
             self.recover_expiry(SessionRef(place));
@@ -535,26 +217,21 @@ impl Broker {
         }
     }
 
-    fn recover_expiry(&mut self, session: SessionRef) {
-        let now = self.now;
-        let Some(state) = self.sessions.at_mut(session.0) else {
-            return;
-        };
-        let Some(expiry) = state.expiry_ms else {
-            return;
-        };
-        if state.expires_at_ms == 0 {
-            state.expires_at_ms = now.wall_ms.saturating_add(expiry);
+    /// Now that bodies are here, it matters which messages of a run are referred to (law L22).
+    fn recount_references(&mut self) {
+        self.store.begin_recount();
+        for queue in self.queues.values() {
+            let mut next = 0;
+            while let Some(piece) = queue.index.next(next, u32::MAX) {
+                next = piece.sequence + u64::from(piece.count);
+                self.store.recount(piece.run, piece.first, piece.count);
+            }
         }
-        // A clock that went back does not prolong it beyond its own length.
-        let left = state.expires_at_ms.saturating_sub(now.wall_ms).min(expiry);
-        let detachment = state.detachment;
-        let due = now.mono_ms.saturating_add(left);
-        let deadline = Deadline::Session {
-            session,
-            detachment,
-        };
-        state.deadline = Some(self.deadlines.set(due, deadline));
+        for value in self.retained.values.values() {
+            self.store.recount(value.run, value.index, 1);
+        }
+        self.store.end_recount();
+        self.watch_sparse();
     }
 
     fn recover_deadlines(&mut self, id: QueueId) {

@@ -68,13 +68,13 @@ impl Broker {
         index: u32,
         pass: &mut Pass<'_>,
     ) {
-        self.store.retain(run, 1);
+        self.store.retain(run, index, 1);
         let old = self
             .retained
             .values
             .insert(address.clone(), RetainedValue { run, index });
         if let Some(old) = old {
-            self.store.release(old.run, 1, pass.out);
+            self.store.release(old.run, old.index, 1, pass.out);
         }
     }
 
@@ -83,7 +83,7 @@ impl Broker {
         let Some(old) = self.retained.values.remove(address) else {
             return 0;
         };
-        self.store.release(old.run, 1, pass.out);
+        self.store.release(old.run, old.index, 1, pass.out);
         let mut head = record::Writer::default();
         head.text(address.as_str());
         pass.log
@@ -244,9 +244,9 @@ impl Broker {
         };
         queue.index.push(sequence, 1, value.run, value.index, flags);
         self.counts.messages += 1;
-        self.store.retain(value.run, 1);
+        self.store.retain(value.run, value.index, 1);
         self.watch_expiry(id, sequence, 1, &run);
-        self.limit_bytes(id, &run, 1, pass);
+        self.limit_bytes(id, value.run, 1, pass);
         if let Some(name) = durable_name {
             let index = value.index;
             let piece = RefRecord {

@@ -240,7 +240,9 @@ impl Broker {
         self.auto_create(address, pass)
     }
 
-    /// `address::queue`.
+    /// `address::queue`, for every protocol the one place that decides who may name a queue. The
+    /// queue of a session or subscription is not found, whoever asks: it could be read or filled by
+    /// somebody else, and its owner has it anyway. A temporary one is its connection's to consume.
     pub(crate) fn named_queue(
         &self,
         address: &Address,

@@ -3,20 +3,23 @@
 //! A session is one queue with a binding per filter, and one lane with one space of tags. While
 //! nobody is attached the lane has no owner, so nothing is handed out to it.
 
+mod removal;
+mod resend;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::address::{Filter, QueueName};
-use crate::broker::{Broker, Pass, Work};
+use crate::broker::{Broker, Pass};
 use crate::command::{Attach, BindTarget, Command, RoutingType, SettleMode};
-use crate::consumer::{ConsumerRef, Inflight, Lane, LaneRef, split};
+use crate::consumer::{ConsumerRef, Lane, LaneRef};
 use crate::deadline::{Deadline, DeadlineKey};
 use crate::dialect::Dialect;
 use crate::effect::{Answer, Effect, EndReason};
 use crate::error::{Limit, Refusal};
 use crate::ids::{ConnectionId, ConsumerKey, QueueId};
 use crate::queue::Kind;
-use crate::record::{self, SessionRecord, Writer};
+use crate::record::{self, SessionRecord};
 use crate::retained::Replay;
 
 /// A session in the broker's table.
@@ -92,8 +95,8 @@ impl Broker {
                 return Some(Command::Attach(attach));
             }
             self.take_over(known, id, pass);
-            // An expiry of 0 ends the session with the connection it is taken from.
-            if attach.clean && self.sessions.at(known.0).is_some() {
+            // An expiry of 0 ended the session with the connection it is taken from.
+            if attach.clean && self.is_named(known, &attach.name) {
                 self.remove_session(known, pass);
             }
         } else if self.session_names.len() >= self.limits.max_sessions {
@@ -101,7 +104,7 @@ impl Broker {
             return None;
         }
         self.leave_other(id, known, pass);
-        let known = known.filter(|known| self.sessions.at(known.0).is_some());
+        let known = known.filter(|known| self.is_named(*known, &attach.name));
         let session = known.unwrap_or_else(|| self.new_session(&attach));
         self.join(session, id, &attach, pass);
         let position = pass.position();
@@ -119,6 +122,11 @@ impl Broker {
             self.start_resend(session);
         }
         None
+    }
+
+    /// Whether a session still has its name: one that is being removed has none.
+    fn is_named(&self, session: SessionRef, name: &str) -> bool {
+        self.session_names.get(name) == Some(&session)
     }
 
     /// Takes back what a session that another connection holds has of named queues. False if the
@@ -140,7 +148,7 @@ impl Broker {
         let held = self
             .connection(id)
             .and_then(|connection| connection.session);
-        let held = held.filter(|held| Some(*held) != keep && self.sessions.at(held.0).is_some());
+        let held = held.filter(|held| Some(*held) != keep);
         if let Some(other) = held {
             self.detach(other, true, pass);
         }
@@ -397,173 +405,6 @@ impl Broker {
             return true;
         }
         self.give_back(lane, own, polite, pass)
-    }
-
-    /// A session without connection has reached its end.
-    pub(crate) fn session_expired(
-        &mut self,
-        session: SessionRef,
-        detachment: u64,
-        pass: &mut Pass<'_>,
-    ) {
-        let expired = self
-            .sessions
-            .at(session.0)
-            .is_some_and(|state| state.connection.is_none() && state.detachment == detachment);
-        if expired {
-            self.remove_session(session, pass);
-        }
-    }
-
-    /// Removes a session with its subscriptions and its queue.
-    pub(crate) fn remove_session(&mut self, session: SessionRef, pass: &mut Pass<'_>) {
-        let Some(state) = self.sessions.at(session.0) else {
-            return;
-        };
-        let lane = state.lane;
-        let targets: Vec<BindTarget> = state.subscriptions.keys().cloned().collect();
-        // Its own queue goes with what it holds of it; of other queues everything returns.
-        let queue = state.queue;
-        if let Some(queue) = queue {
-            self.delete_queue(queue, pass);
-        }
-        self.give_back(lane, None, true, pass);
-        for target in &targets {
-            self.remove_binding(session, target, pass);
-        }
-        self.lanes.remove(lane.0);
-        let Some(state) = self.sessions.remove(session.0) else {
-            return;
-        };
-        self.session_names.remove(&state.name);
-        if let Some(deadline) = state.deadline {
-            self.deadlines.cancel(deadline);
-        }
-        if let Some(connection) = state.connection.and_then(|id| self.connection_mut(id)) {
-            connection.session = None;
-            connection.remove_lane(ConsumerKey::SESSION);
-        }
-        if state.durable {
-            let mut head = Writer::default();
-            head.text(&state.name);
-            let position = pass
-                .log
-                .append(record::DELETE_SESSION, head.bytes(), None, 0);
-            self.routes.position = position + 1;
-        }
-    }
-
-    fn start_resend(&mut self, session: SessionRef) {
-        let Some(lane) = self.sessions.at(session.0).map(|session| session.lane) else {
-            return;
-        };
-        if let Some(lane) = self.lanes.at_mut(lane.0) {
-            lane.resend = lane.inflight.front().map(|piece| piece.tag);
-        }
-        if let Some(state) = self.sessions.at_mut(session.0)
-            && !std::mem::replace(&mut state.resend_listed, true)
-        {
-            self.work.push_back(Work::Resend(session));
-        }
-    }
-
-    /// Sends a resumed session what it had not settled, in order and with its old tags, as far as
-    /// the room reaches; then its queues go on.
-    pub(crate) fn resend(&mut self, session: SessionRef, pass: &mut Pass<'_>) {
-        let Some(state) = self.sessions.at_mut(session.0) else {
-            return;
-        };
-        state.resend_listed = false;
-        let lane_ref = state.lane;
-        loop {
-            if pass.units() == 0 {
-                return self.continue_session(session);
-            }
-            let Some(lane) = self.lanes.at(lane_ref.0) else {
-                return;
-            };
-            let (Some(from), Some(connection)) = (lane.resend, lane.owner) else {
-                break;
-            };
-            let at = lane
-                .inflight
-                .partition_point(|p| p.tag + u64::from(p.count) <= from);
-            let Some(piece) = lane.inflight.get(at).copied() else {
-                if let Some(lane) = self.lanes.at_mut(lane_ref.0) {
-                    lane.resend = None;
-                }
-                break;
-            };
-            let skip = u32::try_from(from.saturating_sub(piece.tag)).unwrap_or(0);
-            let (_, piece) = split(piece, skip);
-            if !self.resend_piece(lane_ref, connection, piece, pass) {
-                return; // Room goes on.
-            }
-        }
-        self.resume_queues(lane_ref);
-        self.continue_session(session);
-    }
-
-    fn resend_piece(
-        &mut self,
-        lane_ref: LaneRef,
-        connection: ConnectionId,
-        piece: Inflight,
-        pass: &mut Pass<'_>,
-    ) -> bool {
-        let Some(lane) = self.lanes.at(lane_ref.0) else {
-            return false;
-        };
-        let (key, opened) = (lane.key, lane.opened_after);
-        let written = lane.written.max(lane.maybe_written);
-        // A piece is either a duplicate as a whole or new as a whole.
-        let known = (written + 1).saturating_sub(piece.tag);
-        let same = if known == 0 {
-            u64::from(piece.count)
-        } else {
-            known
-        };
-        let count = piece
-            .count
-            .min(u32::try_from(same).unwrap_or(u32::MAX))
-            .min(pass.units());
-        let connected = self.connection(connection);
-        let fits = match (connected, self.store.run(piece.run)) {
-            (Some(connection), Some(run)) => connection.fits(run, piece.first, count),
-            _ => 0,
-        };
-        if fits == 0 {
-            return false;
-        }
-        pass.spend(fits);
-        let (piece, _) = split(piece, fits);
-        let attempts = self
-            .queues
-            .get(&piece.queue)
-            .map_or(0, |q| q.attempts(piece.sequence));
-        let delivery = self.delivery(key, piece.tag, piece.part(), piece.queue, attempts);
-        if let Some((mut delivery, after)) = delivery {
-            delivery.duplicate = known > 0;
-            self.send(connection, after.max(opened), delivery, pass);
-        }
-        if let Some(lane) = self.lanes.at_mut(lane_ref.0) {
-            lane.resend = Some(piece.tag + u64::from(piece.count));
-        }
-        true
-    }
-
-    fn resume_queues(&mut self, lane: LaneRef) {
-        let Some(state) = self.lanes.at(lane.0) else {
-            return;
-        };
-        // Also those that waited for the room of an earlier connection.
-        for consumer in state.consumers.clone() {
-            self.unpark(consumer);
-            if let Some(queue) = self.consumers.at(consumer.0).map(|c| c.queue) {
-                self.list(queue);
-            }
-        }
-        self.lane_moved(lane);
     }
 
     /// The subscription of a session to a filter.

@@ -47,6 +47,10 @@ impl<T> Slots<T> {
         self.places.get_mut(place as usize)?.as_mut()
     }
 
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.places.iter_mut().flatten()
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         (0u32..)
             .zip(&self.places)

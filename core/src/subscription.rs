@@ -8,7 +8,7 @@ use crate::dialect::Dialect;
 use crate::effect::Answer;
 use crate::error::{Limit, Refusal};
 use crate::ids::{ConnectionId, ConsumerKey, QueueId, Tag, Token};
-use crate::queue::Kind;
+use crate::queue::{Kind, Links};
 use crate::router::is_temporary;
 use crate::session::SessionRef;
 
@@ -141,31 +141,36 @@ impl Broker {
             queue,
             settle,
             parked: false,
+            links: Links::default(),
         }));
         if let Some(lane) = self.lanes.at_mut(lane.0) {
-            lane.consumers.push(consumer);
+            lane.consumers.insert(consumer);
         }
         if let Some(queue) = self.queues.get_mut(&queue) {
-            queue.consumers.push(consumer);
-            queue.ready.push_back(consumer);
+            queue.consumers.insert(consumer);
+            queue.ready.push_back(&mut self.consumers, consumer);
         }
         consumer
     }
 
     /// Takes a consumer away from its queue and its lane; what it holds must be gone before.
     pub(crate) fn remove_consumer(&mut self, consumer: ConsumerRef, pass: &mut Pass<'_>) {
-        let Some(gone) = self.consumers.remove(consumer.0) else {
+        let Some(gone) = self.consumers.at(consumer.0).copied() else {
             return;
         };
+        if let Some(queue) = self.queues.get_mut(&gone.queue) {
+            queue.consumers.remove(&consumer);
+            if !gone.parked {
+                queue.ready.remove(&mut self.consumers, consumer);
+            }
+        }
+        self.consumers.remove(consumer.0);
         if let Some(lane) = self.lanes.at_mut(gone.lane.0) {
-            lane.consumers.retain(|other| *other != consumer);
-            lane.parked.retain(|other| *other != consumer);
+            lane.forget(consumer, gone.parked);
         }
         let Some(queue) = self.queues.get_mut(&gone.queue) else {
             return;
         };
-        queue.consumers.retain(|other| *other != consumer);
-        queue.ready.retain(|other| *other != consumer);
         if queue.kind == Kind::Subscription {
             self.end_subscription(gone.queue, pass);
         } else {

@@ -105,10 +105,15 @@ impl Shell {
     }
 
     /// One call.
-    pub(crate) fn once(&mut self, id: ConnectionId, commands: Vec<Command>) -> Vec<Effect> {
-        let (mut commands, mut out) = (commands, Out::default());
+    pub(crate) fn once(&mut self, id: ConnectionId, mut commands: Vec<Command>) -> Vec<Effect> {
+        self.call(id, &mut commands)
+    }
+
+    /// One call; what it did not reach stays in `commands`.
+    pub(crate) fn call(&mut self, id: ConnectionId, commands: &mut Vec<Command>) -> Vec<Effect> {
+        let mut out = Out::default();
         self.broker
-            .handle(self.now, id, &mut commands, &mut self.log, &mut out);
+            .handle(self.now, id, commands, &mut self.log, &mut out);
         self.more = out.more;
         self.next_deadline_ms = out.next_deadline_ms;
         for (name, bytes) in out.dead {
@@ -118,11 +123,11 @@ impl Shell {
     }
 
     /// One call, and more of them while work is left.
-    pub(crate) fn run(&mut self, id: ConnectionId, commands: Vec<Command>) -> Vec<Effect> {
-        let mut effects = self.once(id, commands);
+    pub(crate) fn run(&mut self, id: ConnectionId, mut commands: Vec<Command>) -> Vec<Effect> {
+        let mut effects = self.call(id, &mut commands);
         let mut calls = 0;
         while self.more {
-            effects.extend(self.once(ConnectionId::BROKER, Vec::new()));
+            effects.extend(self.call(id, &mut commands));
             calls += 1;
             assert!(calls < 100_000, "the broker never comes to rest");
         }
@@ -227,6 +232,7 @@ impl Shell {
     /// A new broker from the whole log; the old one crashed.
     pub(crate) fn restart(&mut self) {
         let mut broker = Broker::new(self.options.clone());
+        broker.store.whole_bytes = self.broker.store.whole_bytes;
         for (position, kind, payload) in &self.log.records {
             broker.apply(*position, *kind, payload).unwrap();
         }
@@ -240,7 +246,7 @@ impl Shell {
         for name in self.broker.wanted_bodies() {
             let record = self.log.records.iter().find(|(at, ..)| *at == name);
             let (_, kind, payload) = record.expect("the record of a name");
-            self.broker.load(name, *kind, payload).unwrap();
+            self.broker.load(name, *kind, payload, Bytes::from).unwrap();
         }
     }
 

@@ -52,6 +52,11 @@ impl Charge {
         usize::try_from(self.bytes - OVERHEAD).unwrap_or(usize::MAX)
     }
 
+    /// Makes one charge of two, for a body that turned out larger than it was thought to be.
+    pub fn join(&mut self, mut other: Self) {
+        self.bytes += std::mem::take(&mut other.bytes);
+    }
+
     /// Gives back what is above `bytes`; `false` if it is less.
     fn shrink(&mut self, bytes: usize) -> bool {
         let wanted = bytes as u64 + OVERHEAD;
@@ -85,8 +90,12 @@ impl AsRef<[u8]> for Block {
 /// Copies `bytes` into one exact-size allocation that holds the charge.
 pub(crate) fn block(mut charge: Charge, bytes: &[u8]) -> Bytes {
     charge.shrink(bytes.len());
+    charged(charge, bytes.into())
+}
+
+fn charged(charge: Charge, bytes: Box<[u8]>) -> Bytes {
     Bytes::from_owner(Block {
-        bytes: bytes.into(),
+        bytes,
         _charge: charge,
     })
 }
@@ -111,6 +120,17 @@ impl Budget {
     /// Bytes reserved.
     pub(crate) fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
+    }
+
+    /// A block of bytes that are in memory already. They are charged even above the total: what is
+    /// there before (a copied block, a log) goes or went without asking.
+    pub(crate) fn keep(self: &Arc<Self>, bytes: Vec<u8>) -> Bytes {
+        let charge = Charge {
+            budget: Arc::clone(self),
+            bytes: bytes.len() as u64 + OVERHEAD,
+        };
+        self.used.fetch_add(charge.bytes, Ordering::SeqCst);
+        charged(charge, bytes.into())
     }
 
     /// Connections that wait.

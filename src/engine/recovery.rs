@@ -61,11 +61,12 @@ impl Shared {
         let size = apply_checkpoint(checkpoint, &mut broker, &mut places)?;
         recovery.replay(|record| apply_record(&record, &mut broker, &mut places))?;
         let journal = recovery.start()?;
-        load_bodies(&journal, &mut broker, &mut places)?;
+        let work = Arc::new(Notify::new());
+        let budget = Arc::new(Budget::new(options.memory, Arc::clone(&work)));
+        load_bodies(&journal, &mut broker, &mut places, &budget)?;
         let share = Share::of(&journal, options.segment_size, &options.broker.limits);
         let clock = options.clock.clone();
         broker.recovered(clock.now());
-        let work = Arc::new(Notify::new());
         let deadlines = Deadlines::default();
         // The first step asks the core what it wants.
         deadlines.set_core(Some(0));
@@ -81,7 +82,7 @@ impl Shared {
             share,
             slots: Slots::new(options.max_connections),
             fanouts: Fanouts::default(),
-            budget: Arc::new(Budget::new(options.memory, Arc::clone(&work))),
+            budget,
             releases: Arc::new(Releases::new(work)),
             deadlines,
             checkpoints: Checkpoints::new(
@@ -145,6 +146,7 @@ fn load_bodies(
     journal: &Journal,
     broker: &mut Broker,
     places: &mut Places,
+    budget: &Arc<Budget>,
 ) -> Result<(), EngineError> {
     let mut wanted = broker.wanted_bodies();
     wanted.sort_unstable();
@@ -156,7 +158,8 @@ fn load_bodies(
     found.sort_unstable();
     for (position, name) in found {
         let record = journal.read(Position(position))?;
-        let live = broker.load(name, record.kind, &record.payload)?;
+        let keep = |bytes| budget.keep(bytes);
+        let live = broker.load(name, record.kind, &record.payload, keep)?;
         places.set_live(name, live);
         journal.add_live(position, live);
     }

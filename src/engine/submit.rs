@@ -16,6 +16,7 @@ use ternmq_core::message::Run;
 use ternmq_core::record::RecordSink;
 use ternmq_journal::Batch;
 
+use super::admission::Budget;
 use super::fanout::Fanout;
 use super::outbox::Contents;
 use super::parked::{body_bytes, wants_log};
@@ -30,23 +31,30 @@ const GROUP_BYTES: usize = 1 << 20;
 /// How often a call goes on by itself with work that is left over.
 const ROUNDS_MAX: usize = 8;
 
-/// The journal's open batch, as the core sees it.
-struct Sink<'a, 'b>(&'a mut Batch<'b>);
+/// The journal's open batch and the budget, as the core sees them.
+struct Sink<'a, 'b> {
+    batch: &'a mut Batch<'b>,
+    budget: &'a Arc<Budget>,
+}
 
 impl RecordSink for Sink<'_, '_> {
     fn append(&mut self, kind: u8, head: &[u8], body: Option<&Bytes>, live: u32) -> u64 {
-        self.0.append(kind, 0, 0, head, body, live).0
+        self.batch.append(kind, 0, 0, head, body, live).0
     }
 
     fn tail(&self) -> u64 {
-        self.0.tail()
+        self.batch.tail()
+    }
+
+    fn keep(&self, bytes: Vec<u8>) -> Bytes {
+        self.budget.keep(bytes)
     }
 
     fn room(&self) -> usize {
         if cfg!(mutant = "room_is_not_asked") {
             return usize::MAX;
         }
-        self.0.room()
+        self.batch.room()
     }
 }
 
@@ -245,7 +253,11 @@ impl Shared {
         let before = batch.tail();
         let State { broker, out, .. } = state;
         let guard = AbortOnUnwind;
-        broker.handle(call.now, call.id, call.commands, &mut Sink(&mut batch), out);
+        let mut sink = Sink {
+            batch: &mut batch,
+            budget: &self.budget,
+        };
+        broker.handle(call.now, call.id, call.commands, &mut sink, out);
         std::mem::forget(guard);
         let tail = batch.tail();
         drop(batch);

@@ -258,22 +258,6 @@ impl Index {
         None
     }
 
-    /// Settles one message; says which run held it, or `None` if it was settled or unknown.
-    pub(crate) fn settle(&mut self, sequence: u64) -> Option<RunRef> {
-        let index = self.find(sequence)?;
-        let block = self.blocks.get_mut(index)?;
-        let offset = u16::try_from(sequence - block.base).ok()?;
-        let run = block.entry(offset)?.run;
-        if !block.settle(offset) {
-            return None;
-        }
-        self.live -= 1;
-        if block.live == 0 {
-            self.emptied(sequence);
-        }
-        Some(run)
-    }
-
     /// Settles a piece that is known to be unsettled as a whole.
     pub(crate) fn settle_piece(&mut self, sequence: u64, count: u32) {
         let Some(block) = self

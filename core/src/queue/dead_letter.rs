@@ -88,7 +88,7 @@ impl Broker {
             queue.moved_after = record::write_move(pass.log, &record) + 1;
         }
         self.counts.messages += u64::from(piece.count);
-        self.store.retain(piece.run, piece.count);
+        self.store.retain(piece.run, piece.first, piece.count);
         self.remove_messages(from, piece, pass);
         self.list(to);
     }

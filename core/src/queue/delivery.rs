@@ -2,17 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::broker::{AT_END, Broker, Pass, Work};
-use crate::command::{Command, Outcome, Settle, SettleMode, Tags};
-use crate::consumer::{ConsumerRef, Inflight, Lane, LaneRef, split};
-use crate::effect::{Answer, Delivery, Effect, MoveReason};
-use crate::error::Refusal;
+use crate::broker::{Broker, Pass, Work};
+use crate::consumer::{ConsumerRef, Inflight, LaneRef};
+use crate::effect::{Delivery, Effect};
 use crate::ids::{ConnectionId, ConsumerKey, QueueId, Tag};
 use crate::message::Run;
 use crate::queue::{JOURNALLED, MOVED, Piece, Queue, RETAINED};
 use crate::session::SessionRef;
 use crate::settings::Dispatch;
-use crate::store::Stored;
+use crate::store::{RunRef, Stored};
 
 /// Bytes a delivered message takes of the connection's room beside its body.
 const ROOM_PER_MESSAGE: usize = 32;
@@ -91,7 +89,7 @@ impl Broker {
                 return Taker::Waiter;
             }
             let places = queue.ready.len() + usize::from(waiting);
-            let Some(consumer) = queue.ready.pop_front() else {
+            let Some(consumer) = queue.ready.pop_front(&mut self.consumers) else {
                 return Taker::Nobody;
             };
             if piece.sequence >= queue.share.0 {
@@ -103,7 +101,7 @@ impl Broker {
             let count = self.readiness(consumer, Piece { count, ..piece });
             if count > 0 {
                 if let Some(queue) = self.queues.get_mut(&id) {
-                    queue.ready.push_back(consumer);
+                    queue.ready.push_back(&mut self.consumers, consumer);
                     queue.turn += 1;
                 }
                 return Taker::Consumer(consumer, count);
@@ -117,6 +115,7 @@ impl Broker {
             return 0;
         };
         let Some(lane) = self.lanes.at_mut(consumer.lane.0) else {
+            consumer.parked = true;
             return 0;
         };
         let credit = lane.credit().min(piece.count);
@@ -151,7 +150,7 @@ impl Broker {
         }
         let id = state.queue;
         if let Some(queue) = self.queues.get_mut(&id) {
-            queue.ready.push_back(consumer);
+            queue.ready.push_back(&mut self.consumers, consumer);
         }
         self.list(id);
     }
@@ -239,90 +238,6 @@ impl Broker {
         Some((delivery, after))
     }
 
-    /// Settles deliveries of a lane as their client says.
-    pub(crate) fn settle(
-        &mut self,
-        id: ConnectionId,
-        settle: Settle,
-        pass: &mut Pass<'_>,
-    ) -> Option<Command> {
-        let Settle {
-            consumer,
-            tags,
-            outcome,
-            token,
-        } = settle;
-        let mut pieces = std::mem::take(&mut self.scratch);
-        let lane = self
-            .connection(id)
-            .and_then(|connection| connection.lane(consumer));
-        let held = match lane.and_then(|lane| self.lanes.at_mut(lane.0)) {
-            Some(lane) => {
-                cut(lane, tags, &mut pieces)
-                    || (token.is_none() && cut_held(lane, tags, &mut pieces))
-            }
-            None => false,
-        };
-        let mut left = None;
-        if held {
-            self.end_pieces(&mut pieces, outcome, pass);
-            left = pieces.first().map(|piece| tags.from(piece.tag));
-        }
-        match left {
-            Some(_) => self.restore(lane, &mut pieces),
-            None if held => pass.answer(id, token, AT_END, Answer::Settled),
-            None => pass.refuse(id, token, Refusal::Unknown),
-        }
-        self.scratch = pieces;
-        if let Some(lane) = lane {
-            self.lane_moved(lane);
-        }
-        let tags = left?;
-        Some(Command::Settle(Settle {
-            consumer,
-            tags,
-            outcome,
-            token,
-        }))
-    }
-
-    /// Puts what was cut out of a lane and could not be ended yet back into it.
-    pub(crate) fn restore(&mut self, lane: Option<LaneRef>, pieces: &mut Vec<Inflight>) {
-        if let Some(lane) = lane.and_then(|lane| self.lanes.at_mut(lane.0)) {
-            lane.restore(pieces);
-        }
-    }
-
-    /// The kernel took everything up to `tag` (law L10). False if the room for records did not reach.
-    pub(crate) fn written(
-        &mut self,
-        id: ConnectionId,
-        consumer: ConsumerKey,
-        tag: Tag,
-        pass: &mut Pass<'_>,
-    ) -> bool {
-        let Some(lane_ref) = self.connection(id).and_then(|c| c.lane(consumer)) else {
-            return true;
-        };
-        let mut pieces = std::mem::take(&mut self.scratch);
-        if let Some(lane) = self.lanes.at_mut(lane_ref.0) {
-            lane.written = lane.written.max(tag.min(lane.next_tag - 1));
-            let only = lane.consumers.first().and_then(|c| self.consumers.at(c.0));
-            if only.is_some_and(|consumer| consumer.settle == SettleMode::OnWrite) {
-                lane.cut_up_to(tag, &mut pieces);
-            }
-        }
-        let mut done = true;
-        if !pieces.is_empty() {
-            self.end_pieces(&mut pieces, Outcome::Accepted, pass);
-            done = pieces.is_empty();
-            self.restore(Some(lane_ref), &mut pieces);
-            self.lane_moved(lane_ref);
-        }
-        self.scratch = pieces;
-        done
-    }
-
     /// More credit for a consumer.
     pub(crate) fn credit(&mut self, id: ConnectionId, consumer: ConsumerKey, messages: u32) {
         let Some(lane_ref) = self.connection(id).and_then(|c| c.lane(consumer)) else {
@@ -352,87 +267,10 @@ impl Broker {
         }
     }
 
-    /// Ends deliveries that have been taken out of their lane. What the room for records does not
-    /// reach stays in `pieces`.
-    pub(crate) fn end_pieces(
-        &mut self,
-        pieces: &mut Vec<Inflight>,
-        outcome: Outcome,
-        pass: &mut Pass<'_>,
-    ) {
-        let mut done = 0;
-        while let Some(piece) = pieces.get_mut(done) {
-            let steps = pass.steps(piece.count);
-            if steps == 0 {
-                break;
-            }
-            // Messages of one piece may have been attempted differently often: a record each.
-            let whole = steps == piece.count || !matches!(outcome, Outcome::Failed { .. });
-            let part = if whole {
-                done += 1;
-                *piece
-            } else {
-                let (part, rest) = split(*piece, steps);
-                *piece = rest;
-                part
-            };
-            self.end_piece(part, outcome, pass);
-        }
-        pieces.drain(..done);
-    }
-
-    /// Ends consecutive deliveries.
-    pub(crate) fn end_piece(&mut self, piece: Inflight, outcome: Outcome, pass: &mut Pass<'_>) {
-        match outcome {
-            Outcome::Accepted => {
-                self.counts.accepted += u64::from(piece.count);
-                self.settle_piece(piece.queue, piece.part(), pass);
-            }
-            Outcome::Released => {
-                self.return_messages(piece.queue, piece.sequence, piece.count);
-                self.pause_if_alone(piece.queue);
-            }
-            Outcome::Failed { delay_ms } => {
-                self.fail(piece.queue, piece.part(), delay_ms, pass);
-                self.pause_if_alone(piece.queue);
-            }
-            Outcome::Rejected => {
-                let reason = MoveReason::Rejected;
-                self.dead_letter(piece.queue, piece.part(), reason, pass);
-            }
-        }
-    }
-
-    /// Settles consecutive messages of one run and writes that down.
-    pub(crate) fn settle_piece(&mut self, id: QueueId, piece: Piece, pass: &mut Pass<'_>) {
-        let Some(queue) = self.queues.get(&id) else {
-            return;
-        };
-        if queue.durable && piece.flags & JOURNALLED != 0 {
-            pass.settlements.add(id, piece.sequence, piece.count);
-        }
-        self.remove_messages(id, piece, pass);
-    }
-
-    /// Takes settled or moved messages out of a queue: index, references, counts.
-    pub(crate) fn remove_messages(&mut self, id: QueueId, piece: Piece, pass: &mut Pass<'_>) {
-        let Some(queue) = self.queues.get_mut(&id) else {
-            return;
-        };
-        queue.index.settle_piece(piece.sequence, piece.count);
-        queue.forget(piece.sequence, piece.count);
-        if queue.is_bounded()
-            && let Some(run) = self.store.run(piece.run)
-        {
-            let size = mean_size(run) * u64::from(piece.count);
-            queue.bytes = queue.bytes.saturating_sub(size);
-        }
-        let unused = queue.may_be_reaped();
-        self.counts.messages = self.counts.messages.saturating_sub(u64::from(piece.count));
-        self.store.release(piece.run, piece.count, pass.out);
-        if unused {
-            self.reap_if_unused(id);
-        }
+    /// Bytes of a message for the limit of a subscription: the mean of its run, so that what is added
+    /// is what is taken away.
+    pub(crate) fn counted_size(&self, run: RunRef) -> u64 {
+        self.store.mean_size(run) + ROOM_PER_MESSAGE as u64
     }
 
     /// Marks a session for going on with what waits for credit or room, once.
@@ -451,35 +289,6 @@ impl Broker {
             self.work.push_back(Work::Replay(session));
         }
     }
-}
-
-/// Bytes of a message for the limit of a subscription: the mean of its run, so that what is added
-/// is what is taken away.
-pub(crate) fn mean_size(run: &Run) -> u64 {
-    run.block().len() as u64 / u64::from(run.count().max(1)) + ROOM_PER_MESSAGE as u64
-}
-
-fn cut(lane: &mut Lane, tags: Tags, into: &mut Vec<Inflight>) -> bool {
-    match tags {
-        Tags::Range { first, n } => n > 0 && lane.cut(first, n, into).is_ok(),
-        Tags::UpTo(tag) => {
-            let held = lane.holds(tag);
-            if held {
-                lane.cut_up_to(tag, into);
-            }
-            held
-        }
-    }
-}
-
-/// Where nobody waits for an answer, what is held of a range is settled and the rest ignored, as
-/// MQTT does with acknowledgements of packet ids that are not in use.
-fn cut_held(lane: &mut Lane, tags: Tags, into: &mut Vec<Inflight>) -> bool {
-    let Tags::Range { first, n } = tags else {
-        return false;
-    };
-    lane.cut_held(first, n, into);
-    !into.is_empty()
 }
 
 /// What a delivery waits for: the record of its message, and of its move. One sent at most once is

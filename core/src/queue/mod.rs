@@ -10,6 +10,8 @@ mod delivery;
 mod expiry;
 mod lease;
 mod redelivery;
+mod ring;
+mod settlement;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -23,8 +25,9 @@ use crate::session::SessionRef;
 use crate::settings::AddressSettings;
 
 pub(crate) use block::{Index, JOURNALLED, MOVED, Piece, RETAINED};
-pub(crate) use delivery::{mean_size, room_of};
+pub(crate) use delivery::room_of;
 pub(crate) use lease::{Lease, Waiter};
+pub(crate) use ring::{Links, Ring};
 
 /// What a queue is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -74,9 +77,9 @@ pub(crate) struct Queue {
     pub(crate) leases: BTreeMap<u64, Lease>,
     /// Receives that wait for messages, oldest first.
     pub(crate) waiters: VecDeque<Waiter>,
-    pub(crate) consumers: Vec<ConsumerRef>,
+    pub(crate) consumers: BTreeSet<ConsumerRef>,
     /// Consumers to ask, in turn; the others are parked until they have credit and room again.
-    pub(crate) ready: VecDeque<ConsumerRef>,
+    pub(crate) ready: Ring,
     /// Consumers served since a waiter was.
     pub(crate) turn: usize,
     /// Everybody's share of the messages below this sequence, so that a run is spread evenly.
@@ -122,8 +125,8 @@ impl Queue {
             origins: BTreeMap::new(),
             leases: BTreeMap::new(),
             waiters: VecDeque::new(),
-            consumers: Vec::new(),
-            ready: VecDeque::new(),
+            consumers: BTreeSet::new(),
+            ready: Ring::default(),
             turn: 0,
             share: (0, 0),
             bytes: 0,
@@ -235,6 +238,22 @@ impl Queue {
     /// Attempts of a message so far.
     pub(crate) fn attempts(&self, sequence: u64) -> u32 {
         self.counts.get(&sequence).map_or(0, |count| count.attempts)
+    }
+
+    /// Takes a piece out of a queue that is gone, with all that was kept about it; gives its leases.
+    pub(crate) fn discard(&mut self, piece: Piece) -> Vec<Lease> {
+        let (first, end) = (piece.sequence, piece.sequence + u64::from(piece.count));
+        self.index.settle_piece(first, piece.count);
+        self.forget(first, piece.count);
+        if self.returned.is_empty() && self.leases.is_empty() {
+            return Vec::new();
+        }
+        (first..end)
+            .filter_map(|sequence| {
+                self.returned.remove(&sequence);
+                self.leases.remove(&sequence)
+            })
+            .collect()
     }
 
     /// Forgets what was kept about a settled message beside the index.

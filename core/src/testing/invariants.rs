@@ -23,8 +23,10 @@ fn messages(queue: &Queue) -> Vec<Piece> {
 /// Panics unless everything that is counted equals a recount, every message is in exactly one
 /// place, and nobody waits for what is there.
 pub(crate) fn check(broker: &Broker) {
-    let mut refs: BTreeMap<u32, u64> = BTreeMap::new();
-    let mut refer = |run: RunRef| *refs.entry(run.0).or_default() += 1;
+    let mut refs: BTreeMap<u32, BTreeMap<u32, u16>> = BTreeMap::new();
+    let mut refer = |run: RunRef, index: u32| {
+        *refs.entry(run.0).or_default().entry(index).or_default() += 1;
+    };
     let mut total = 0;
     for queue in broker.queues.values() {
         let messages = messages(queue);
@@ -35,32 +37,54 @@ pub(crate) fn check(broker: &Broker) {
             queue.name.as_str()
         );
         total += messages.len() as u64;
-        messages.iter().for_each(|piece| refer(piece.run));
+        let mut refer = |piece: &Piece| refer(piece.run, piece.first);
+        messages.iter().for_each(&mut refer);
         check_places(broker, queue, &messages);
         check_consumers(broker, queue);
     }
     for work in &broker.work {
         if let Work::Discard(queue) = work {
-            messages(queue).iter().for_each(|piece| refer(piece.run));
+            let mut refer = |piece: &Piece| refer(piece.run, piece.first);
+            messages(queue).iter().for_each(&mut refer);
         }
     }
     broker
         .retained
         .values
         .values()
-        .for_each(|value| refer(value.run));
+        .for_each(|value| refer(value.run, value.index));
     assert_eq!(total, broker.counts().messages, "messages");
-    let stored: BTreeMap<u32, u64> = broker
-        .store
-        .iter()
-        .map(|(run, s)| (run.0, s.refs()))
-        .collect();
-    assert_eq!(refs, stored, "references of the store");
+    check_store(broker, &refs);
     for (_, lane) in broker.lanes.iter() {
         let held: u32 = lane.inflight.iter().map(|piece| piece.count).sum();
         assert_eq!(held, lane.unsettled, "unsettled of a lane");
         let tags = lane.inflight.iter().map(|piece| piece.tag);
         assert!(tags.is_sorted(), "tags of a lane rise");
+    }
+}
+
+/// The store counts what is referred to: of each run, and of each message where they differ.
+fn check_store(broker: &Broker, refs: &BTreeMap<u32, BTreeMap<u32, u16>>) {
+    let stored = broker.store.iter().map(|(run, _)| run.0);
+    assert!(stored.eq(refs.keys().copied()), "runs of the store");
+    for (run, stored) in broker.store.iter() {
+        let refs = &refs[&run.0];
+        let total: u64 = refs.values().map(|times| u64::from(*times)).sum();
+        assert_eq!(total, stored.refs(), "references to a run");
+        let Some(run) = &stored.run else { continue };
+        let times = |index: u32| refs.get(&index).copied().unwrap_or(0);
+        let kept = refs.keys().map(|index| run.message(*index).len()).sum();
+        match stored.parts() {
+            Some(parts) => {
+                let all: Vec<u16> = (0..run.count()).map(times).collect();
+                assert_eq!((parts.each(), parts.kept()), (&all[..], kept));
+            }
+            None if broker.store.may_thin(run) => {
+                let alike = (0..run.count()).all(|index| times(index) == times(0));
+                assert!(alike, "references to the messages of a run");
+            }
+            None => {}
+        }
     }
 }
 
@@ -95,7 +119,8 @@ fn check_places(broker: &Broker, queue: &Queue, messages: &[Piece]) {
 
 /// A consumer is asked in turn or parked; where something is available nobody could take it.
 fn check_consumers(broker: &Broker, queue: &Queue) {
-    let mut asked: Vec<ConsumerRef> = queue.ready.iter().copied().collect();
+    let mut asked: Vec<ConsumerRef> = queue.ready.iter(&broker.consumers).collect();
+    assert_eq!(asked.len(), queue.ready.len());
     for consumer in &queue.consumers {
         let state = broker.consumers.at(consumer.0).expect("a consumer");
         if state.parked {
@@ -103,8 +128,7 @@ fn check_consumers(broker: &Broker, queue: &Queue) {
         }
     }
     asked.sort_unstable();
-    let mut all = queue.consumers.clone();
-    all.sort_unstable();
+    let all: Vec<ConsumerRef> = queue.consumers.iter().copied().collect();
     assert_eq!(asked, all, "consumers of {}", queue.name.as_str());
     let first = queue
         .returned

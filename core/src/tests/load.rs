@@ -115,23 +115,159 @@ fn l21_a_huge_queue_is_let_go_in_pieces() {
     assert_eq!(shell.dead.values().sum::<u64>(), 35 * 4);
 }
 
-// Mutant: a parked consumer put back into `ready`.
+/// 10,000 consumers of which one has credit: each message asks that one alone.
+// Mutant: `queue.ready.push_back` without `count > 0` in `taker`.
 #[test]
 fn l21_consumers_without_credit_are_not_asked_again() {
+    const CONSUMERS: u32 = 10_000;
     let mut shell = Shell::new();
-    for key in 1..=500 {
+    for key in 1..=CONSUMERS {
         shell.consume(conn(1), key, "q", 0);
     }
+    let asked = |shell: &Shell| shell.broker.queues.values().next().unwrap().ready.len();
+    assert_eq!(asked(&shell), CONSUMERS as usize);
     shell.send("q", &["a"]);
-    let queue = shell.broker.queues.values().next().unwrap();
-    assert_eq!((queue.ready.len(), queue.consumers.len()), (0, 500));
+    assert_eq!(asked(&shell), 0);
     let credit = Command::Credit {
         consumer: ConsumerKey(77),
-        messages: 1,
+        messages: 1_000,
     };
-    let effects = shell.run(conn(1), vec![credit]);
-    assert_eq!(seen(&effects)[0].consumer, 77);
+    let mut effects = shell.run(conn(1), vec![credit]);
+    for _ in 0..100 {
+        assert_eq!(seen(&effects)[0].consumer, 77);
+        assert_eq!(asked(&shell), 1);
+        effects = shell.send("q", &["b"]);
+    }
     check(&shell.broker);
+}
+
+/// Who leaves is unlinked wherever it stands, asked or parked; the others keep their turns.
+// Mutant: `state.links.before = before` taken out of `Ring::remove`.
+#[test]
+fn l21_consumer_that_leaves_is_unlinked_and_the_others_keep_their_turns() {
+    let mut shell = Shell::new();
+    for slot in 1..=9 {
+        let prefetch = if slot % 4 == 0 { 1 } else { 100 };
+        shell.consume(conn(slot), 1, "q", prefetch);
+    }
+    send_many(&mut shell, "q", 9);
+    for gone in [5, 9, 1, 8, 4] {
+        shell.close(conn(gone), &[]);
+        check(&shell.broker);
+    }
+    let mut order = Vec::new();
+    for _ in 0..8 {
+        order.push(seen(&shell.send("q", &["x"]))[0].connection);
+    }
+    order[..4].sort_unstable();
+    assert_eq!(order[..4], [2, 3, 6, 7]);
+    let again = [order[4], order[5], order[6], order[7]];
+    assert_eq!(
+        again
+            .iter()
+            .collect::<std::collections::BTreeSet<_>>()
+            .len(),
+        4
+    );
+}
+
+/// A connection that goes ends its consumers and temporary destinations in steps, and is the same
+/// connection until the last of them.
+// Mutants: `pass.spend(1) == 0` replaced by `false` in `end_lanes`, in `end_temporaries`.
+#[test]
+fn l21_connection_with_much_to_end_is_closed_in_steps() {
+    let mut shell = limited(|limits| limits.units_per_call = 10);
+    for key in 1..=25 {
+        shell.consume(conn(1), key, "q", 1);
+        let address = address(&format!("$temp.1.{key}"));
+        let routing = RoutingType::Anycast;
+        shell.run(conn(1), vec![Command::CreateTemporary { address, routing }]);
+    }
+    send_many(&mut shell, "q", 30);
+    let mut commands = vec![crate::testing::close(&[(1, 1), (2, 2)])];
+    let mut queues = vec![shell.broker.counts().queues];
+    let mut consumers = vec![shell.broker.consumers.len()];
+    while !commands.is_empty() {
+        let effects = shell.call(conn(1), &mut commands);
+        assert!(bodies(&effects).is_empty());
+        queues.push(shell.broker.counts().queues);
+        consumers.push(shell.broker.consumers.len());
+        check(&shell.broker);
+    }
+    for steps in [
+        consumers.as_slice(),
+        &queues.iter().map(|n| *n as usize).collect::<Vec<_>>(),
+    ] {
+        assert!(steps.windows(2).all(|w| w[0] - w[1] <= 10), "{steps:?}");
+    }
+    shell.run(ConnectionId::BROKER, Vec::new());
+    assert_eq!(
+        (shell.broker.consumers.len(), shell.broker.counts().queues),
+        (0, 1)
+    );
+    assert_eq!(shell.broker.counts().messages, 30);
+    check(&shell.broker);
+}
+
+/// The name is free at once, also for a session with the same subscriptions.
+// Mutants: `pass.spend(1) == 0` replaced by `false` in `end_subscriptions`; `is_named` by `true`.
+#[test]
+fn l21_session_with_many_subscriptions_goes_in_steps() {
+    let mut shell = limited(|limits| limits.units_per_call = 10);
+    shell.attach(conn(1), "s");
+    for n in 0..35 {
+        shell.bind(conn(1), &format!("t.{n}"), 1);
+    }
+    shell.close(conn(1), &[]);
+    let mut clean = attach("s", shell.token());
+    clean.clean = true;
+    let mut effects = shell.once(conn(2), vec![Command::Attach(clean)]);
+    let present = |effects: &[_]| match crate::testing::answers(effects)[..] {
+        [crate::effect::Answer::Attached { present }] => *present,
+        _ => panic!("{effects:?}"),
+    };
+    assert!(!present(&effects) && shell.more);
+    assert!(shell.broker.sessions.len() == 2 && shell.broker.counts().sessions == 1);
+    check(&shell.broker);
+    let request = crate::testing::request("t.34", 1, false);
+    let token = shell.token();
+    let requests = vec![request];
+    effects = shell.once(conn(2), vec![Command::Bind { requests, token }]);
+    assert!(shell.more && refusal(&effects).is_none());
+    shell.restart();
+    assert_eq!(shell.broker.sessions.len(), 1);
+    effects = shell.attach(conn(3), "s");
+    assert!(present(&effects));
+    for (topic, routed) in [("t.33", 0), ("t.34", 1)] {
+        let (_, answer, _) = shell.publish(SENDER, SendMode::Publish, durable(topic, &["x"]));
+        let crate::effect::Answer::Published { routed: n } = answer else {
+            panic!("{answer:?}");
+        };
+        assert_eq!(n, routed, "{topic}");
+    }
+    check(&shell.broker);
+}
+
+/// What is kept beside the index of a queue goes with its messages, in the same steps.
+// Mutant: `self.leases.remove` taken out of `Queue::discard`.
+#[test]
+fn l21_leases_and_counts_of_a_queue_that_goes_are_let_go_with_its_messages() {
+    let mut shell = limited(|limits| limits.units_per_call = 10);
+    let temporary = Command::CreateTemporary {
+        address: address("$temp.1.x"),
+        routing: RoutingType::Anycast,
+    };
+    shell.run(conn(1), vec![temporary]);
+    for text in many(30) {
+        shell.send("$temp.1.x", &[&text]);
+    }
+    let receive = shell.receive_command("$temp.1.x", 30, 0, 60_000);
+    shell.run(conn(1), vec![receive]);
+    let deadlines = shell.broker.deadlines.len();
+    assert!(deadlines >= 10, "{deadlines} leases");
+    shell.close(conn(1), &[]);
+    assert_eq!(shell.broker.deadlines.len(), 0);
+    assert_eq!(shell.broker.store.len(), 0);
 }
 
 // Mutant: `piece.sequence >= queue.share.0` replaced by `true` in `taker`.
@@ -360,12 +496,50 @@ fn l25_limits_are_refusals() {
         limit(Limit::Subscriptions)
     );
     shell.close(conn(4), &[]);
-    let waiting = [1, 2].map(|_| shell.receive_command("DLQ", 1, 9, 9));
-    assert!(waiting.len() == 2);
+    shell.consume(conn(5), 1, "q", 10);
+    let waiting = [1, 2].map(|_| shell.receive_command("q", 1, 9, 9));
+    let refused = waiting.map(|receive| refusal(&shell.run(conn(6), vec![receive])));
+    assert_eq!(refused, [None, limit(Limit::Waiters)]);
     let retain = |to: &str| crate::testing::retain(at_most_once(to, &["a"]));
     shell.run(SENDER, vec![retain("t")]);
     shell.run(SENDER, vec![retain("u")]);
     assert_eq!(shell.broker.counts().retained, 1);
+}
+
+/// Addresses that clients make, subscriptions of a session, and names.
+// Mutants: each of the four checks replaced by `false`.
+#[test]
+fn l25_addresses_subscriptions_and_names_are_limited() {
+    let mut shell = limited(|limits| {
+        limits.max_addresses = 2;
+        limits.max_subscriptions = 2;
+        limits.max_name_bytes = 10;
+    });
+    let limit = |limit| Some(Refusal::LimitReached(limit));
+    let mut send = |to: &str| {
+        let token = shell.token();
+        let command = publish(SendMode::Anycast, durable(to, &["a"]), token);
+        refusal(&shell.run(SENDER, vec![command]))
+    };
+    assert_eq!((send("q"), send("r")), (None, None));
+    assert_eq!((send("s"), send("q")), (limit(Limit::Addresses), None));
+    for name in ["0123456789a", "0123456789"] {
+        let expected = (name.len() > 10).then_some(Refusal::BadName);
+        assert_eq!(refusal(&shell.attach(conn(1), name)), expected);
+    }
+    let mut bind = |filters: &[&str]| {
+        let requests = filters.iter();
+        let requests = requests.map(|filter| crate::testing::request(filter, 0, false));
+        let (requests, token) = (requests.collect(), shell.token());
+        let effects = shell.run(conn(1), vec![Command::Bind { requests, token }]);
+        match crate::testing::answers(&effects)[..] {
+            [crate::effect::Answer::Bound(granted)] => granted.clone(),
+            _ => panic!("{effects:?}"),
+        }
+    };
+    let refused = Err(Refusal::LimitReached(Limit::Subscriptions));
+    assert_eq!(bind(&["t.*", "u.*", "v.*"]), [Ok(0), Ok(0), refused]);
+    assert_eq!(bind(&["u.*", "w.*"]), [Ok(0), refused], "one again");
 }
 
 /// Work that never comes to rest would hang here.

@@ -59,7 +59,8 @@ impl Run {
         // Every other seed with little room, every other pair with little work per call.
         options.limits.outbox_bytes = [1 << 20, 600][(seed % 2) as usize];
         options.limits.units_per_call = [4_096, 7][(seed / 2 % 2) as usize];
-        let shell = Shell::with(options);
+        let mut shell = Shell::with(options);
+        shell.broker.store.whole_bytes = 2;
         let mut run = Self {
             shell,
             model: Model::default(),

@@ -2,8 +2,10 @@
 
 use std::fmt::Write;
 
-use crate::command::{Command, Publish, QueueSpec, Retain, RoutingType, SendMode, Source};
-use crate::effect::Answer;
+use crate::address::{Address, QueueName};
+use crate::command::{BindRequest, BindTarget, Command, Publish, QueueSpec, Retain, RoutingType};
+use crate::command::{SendMode, Source};
+use crate::effect::{Answer, Effect};
 use crate::error::Refusal;
 use crate::ids::ConnectionId;
 use crate::settings::AddressRule;
@@ -252,24 +254,74 @@ fn fully_qualified_name_reaches_one_queue_of_its_address() {
     assert_eq!(bodies(&effects), ["x"]);
 }
 
+/// Every way to name a queue, by a stranger and by its owner, of sessions and subscriptions.
+// Mutant: `&& queue.is_addressable()` taken out of `named_queue`.
 #[test]
-fn queue_of_a_session_is_nobody_elses() {
+fn queues_of_sessions_and_subscriptions_are_found_by_nobody() {
     let mut shell = Shell::new();
     shell.attach(conn(1), "s");
     shell.bind(conn(1), "t", 1);
-    let queue = shell
-        .broker
-        .queues
-        .values()
-        .next()
-        .expect("the session's queue");
-    let source = Source::Queue {
-        address: queue.address.clone(),
-        queue: queue.name.clone(),
+    let own = Source::Multicast(filter("t"));
+    shell.run(conn(3), vec![consume(1, own, 10, None)]);
+    let queues = shell.broker.queues.values();
+    let names: Vec<_> = queues
+        .map(|queue| (queue.address.clone(), queue.name.clone()))
+        .collect();
+    assert_eq!(names.len(), 2);
+    for (address, queue) in names {
+        for who in [conn(1), conn(2)] {
+            shell.attach(who, if who == conn(1) { "s" } else { "other" });
+            let effects = naming(&mut shell, who, &address, &queue);
+            let refused = |effects: &Vec<_>| refusal(effects) == Some(Refusal::NoDestination);
+            assert!(effects.iter().take(3).all(refused), "{effects:?}");
+            let bound = answers(&effects[3]);
+            assert!(
+                matches!(bound[..], [Answer::Bound(one)] if one[..] == [Err(Refusal::NoDestination)]),
+                "{bound:?}"
+            );
+        }
+    }
+    assert_eq!(shell.broker.counts().messages, 0);
+}
+
+/// Consumes from a queue, receives from it, sends to it and binds to it.
+fn naming(
+    shell: &mut Shell,
+    who: ConnectionId,
+    address: &Address,
+    queue: &QueueName,
+) -> [Vec<Effect>; 4] {
+    let source = || Source::Queue {
+        address: address.clone(),
+        queue: queue.clone(),
     };
     let token = shell.token();
-    let effects = shell.run(conn(2), vec![consume(1, source, 10, token)]);
-    assert_eq!(refusal(&effects), Some(Refusal::NoDestination));
+    let consume = consume(7, source(), 10, token);
+    let mut receive = shell.receive_command("q", 1, 0, 1_000);
+    if let Command::Receive(receive) = &mut receive {
+        receive.source = source();
+    }
+    let send = Command::Publish(Publish {
+        run: durable(address.as_str(), &["forged"]).into(),
+        mode: SendMode::Anycast,
+        queue: Some(queue.clone()),
+        retain: Retain::No,
+        token: shell.token(),
+    });
+    let target = BindTarget::Queue {
+        address: address.clone(),
+        queue: queue.clone(),
+    };
+    let bind = Command::Bind {
+        requests: vec![BindRequest {
+            target,
+            qos: 1,
+            queued: true,
+            retained: false,
+        }],
+        token: shell.token(),
+    };
+    [consume, receive, send, bind].map(|command| shell.run(who, vec![command]))
 }
 
 // Mutant: `state.turn = turn + 1` replaced by `state.turn = turn` in `next_anycast`.

@@ -45,6 +45,42 @@ fn l20_waiter_that_goes_passes_its_turn_on() {
     assert_eq!(world.engine.stats().memory_used, 0);
 }
 
+/// A run of 100 messages of which one stays, copied after a while and read again after a crash.
+/// Mutants caught: `keep` of the sink, and of `load_bodies`, without a charge.
+#[test]
+fn l20_l22_copied_and_recovered_blocks_are_charged() {
+    const OVERHEAD: u64 = 256;
+    let world = World::new();
+    world.declare("q");
+    let mut client = world.client();
+    let charge = client.link.reserve(10_000).unwrap();
+    let block = client.link.block(charge, &[7; 10_000]);
+    let envelope = run_of("q", Bytes::new(), Durable::Yes).envelope;
+    let run = Run::even(envelope, Format(1), block, 100, 100).unwrap();
+    client.submit(Command::Publish(Publish {
+        run: Arc::new(run),
+        mode: SendMode::Anycast,
+        queue: None,
+        retain: Retain::No,
+        token: None,
+    }));
+    client.consume_queue(1, "q", 1_000);
+    world.commit();
+    assert_eq!(client.bodies().len(), 100);
+    client.settle(1, 2, 99, None);
+    world.commit();
+    assert_eq!(world.engine.stats().memory_used, 10_000 + OVERHEAD);
+    let crashed = world.crash(1);
+    assert_eq!(crashed.engine.stats().memory_used, 10_000 + OVERHEAD);
+    for world in [world, crashed] {
+        for _ in 0..2 {
+            world.time.advance(1_000);
+            world.engine.shared.step_deadlines();
+        }
+        assert_eq!(world.engine.stats().memory_used, 100 + OVERHEAD);
+    }
+}
+
 /// Mutant caught: the grant is kept for ever.
 #[test]
 fn l20_budget_set_aside_and_not_used_lapses() {

@@ -9,7 +9,7 @@ use ternmq_core::message::{Envelope, Run};
 use ternmq_mqtt::{AckKind, AckRun, Publish as Packet, PublishRun, QoS, packet_id_after, put_acks};
 
 use super::blocks::{Blocks, NoMemory};
-use super::topics::{Destination, is_for_clients};
+use super::topics::Destination;
 use super::{FORMAT, Flow, PUBLISH, State, token};
 use crate::frontends::{Ended, Turn};
 
@@ -103,9 +103,6 @@ impl State {
         blocks: &Blocks<'_>,
         turn: &mut Turn<'_>,
     ) -> Result<Flow, Ended> {
-        if !to.queue.as_ref().is_some_and(is_for_clients) {
-            return Err(Ended::Fault("publish is not allowed".into()));
-        }
         let topic = to.address.render(Dialect::Mqtt);
         let mut start = 0;
         for (i, end) in run.packets.ends().iter().enumerate() {

@@ -7,7 +7,6 @@ use ternmq_core::effect::Answer;
 use ternmq_core::error::Refusal;
 use ternmq_mqtt::{Properties, QoS, SubAck, Subscribe, UnsubAck, Unsubscribe, Version};
 
-use super::topics::is_for_clients;
 use super::{Fifo, REQUEST, State, token};
 use crate::frontends::{Ended, Turn};
 
@@ -93,12 +92,12 @@ impl State {
         if let Some(name) = text.strip_prefix(QUEUE_PREFIX) {
             let address = Address::parse(name, Dialect::Mqtt, max).ok()?;
             let queue = QueueName::from(&address);
-            return is_for_clients(&queue).then_some(BindTarget::Queue { address, queue });
+            return Some(BindTarget::Queue { address, queue });
         }
         if let Some((address, queue)) = parse_fqqn(text) {
             let address = Address::parse(address, Dialect::Mqtt, max).ok()?;
             let queue = QueueName::parse(queue, Dialect::Mqtt, max).ok()?;
-            return is_for_clients(&queue).then_some(BindTarget::Queue { address, queue });
+            return Some(BindTarget::Queue { address, queue });
         }
         let filter = Filter::parse(text, Dialect::Mqtt, max).ok()?;
         Some(BindTarget::Filter(filter))

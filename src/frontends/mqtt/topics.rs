@@ -91,9 +91,3 @@ fn read(topic: &str, max_bytes: usize) -> Result<Destination, NameError> {
         queue: Some(QueueName::parse(queue, Dialect::Mqtt, max_bytes)?),
     })
 }
-
-/// Whether clients may name this queue: the queues of sessions and subscriptions are the broker's
-/// own, and whoever could name one could read or fill what belongs to somebody else.
-pub(super) fn is_for_clients(queue: &QueueName) -> bool {
-    !queue.as_str().starts_with('$')
-}

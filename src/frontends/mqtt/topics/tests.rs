@@ -37,10 +37,3 @@ fn l25_names_that_are_too_long_are_refused_and_not_remembered() {
     }
     assert_eq!(topics.known.len(), 1);
 }
-
-#[test]
-fn queues_of_sessions_are_not_for_clients() {
-    let queue = |name| QueueName::parse(name, Dialect::Mqtt, 100).unwrap();
-    assert!(is_for_clients(&queue("work")) && is_for_clients(&queue("a$b")));
-    assert!(!is_for_clients(&queue("$session/victim")));
-}
