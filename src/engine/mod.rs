@@ -54,6 +54,7 @@ mod clock;
 mod deadlines;
 mod error;
 mod fanout;
+mod group;
 mod histogram;
 mod link;
 mod outbox;
