@@ -1,6 +1,7 @@
 //! The running journal: what its parts share, and the short questions one may ask it.
 
 use std::any::Any;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -91,7 +92,7 @@ pub struct Journal {
 
 impl Journal {
     /// Takes the batch mutex. While the guard lives, its thread may ask for `durable`, `dead`,
-    /// `add_live`, `read`, `segments` and `victim`; every other call takes the same mutex again.
+    /// `add_live`, `read`, `segments` and `victims`; every other call takes the same mutex again.
     #[must_use]
     pub fn batch(&self) -> Batch<'_> {
         Batch::new(self, self.state.lock())
@@ -138,11 +139,11 @@ impl Journal {
         self.segments.states()
     }
 
-    /// Base and end of the oldest sealed segment that holds live bytes, but less than this share
-    /// of its size (law L28: 10). What is live in it should be appended again, then be reported dead.
+    /// The `most` oldest sealed segments that hold live bytes, but less than this share of their
+    /// size (law L28: 10). What is live in them should be appended again, then be reported dead.
     #[must_use]
-    pub fn victim(&self, max_live_percent: u32) -> Option<(u64, u64)> {
-        self.segments.victim(max_live_percent)
+    pub fn victims(&self, max_live_percent: u32, most: usize) -> Vec<Range<u64>> {
+        self.segments.victims(max_live_percent, most)
     }
 
     /// Tells the wall time, microseconds since 1970; blocks and segments carry it for humans.

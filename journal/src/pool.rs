@@ -115,21 +115,36 @@ impl Journal {
         self.work.notify_one();
     }
 
-    /// Starts the thread that keeps the pool filled; it ends when the journal closes.
+    /// Starts the thread that keeps the pool filled; it ends when the journal closes. `tell` gets
+    /// the first error of a row, and `None` when a step works again.
     ///
     /// # Errors
     /// No thread could be started.
-    pub fn spawn_filler(self: &Arc<Self>) -> Result<std::thread::JoinHandle<()>, Error> {
+    pub fn spawn_filler(
+        self: &Arc<Self>,
+        mut tell: impl FnMut(Option<&Error>) + Send + 'static,
+    ) -> Result<std::thread::JoinHandle<()>, Error> {
         let journal = Arc::clone(self);
         std::thread::Builder::new()
             .name("journal-filler".into())
-            .spawn(move || journal.run_filler())
+            .spawn(move || journal.run_filler(&mut tell))
             .map_err(Error::io("spawn", &self.dir))
     }
 
-    fn run_filler(&self) {
+    fn run_filler(&self, tell: &mut dyn FnMut(Option<&Error>)) {
+        let mut failed = false;
         loop {
-            let failed = self.filler_step().is_err();
+            match self.filler_step() {
+                Ok(_) if failed => {
+                    failed = false;
+                    tell(None);
+                }
+                Err(error) if !failed && !matches!(error, Error::Closed) => {
+                    failed = true;
+                    tell(Some(&error));
+                }
+                _ => {}
+            }
             let mut state = self.state.lock();
             if state.closing || state.poisoned {
                 return;

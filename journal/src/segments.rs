@@ -1,6 +1,7 @@
 //! The segments of the running journal by position, with their live counters.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
@@ -48,8 +49,8 @@ impl Segments {
         self.by_base.read().values().map(state).collect()
     }
 
-    /// The oldest sealed segment that holds something, but less than this share of its size.
-    pub(crate) fn victim(&self, max_live_percent: u32) -> Option<(u64, u64)> {
+    /// The `most` oldest sealed segments that hold something, but less than this share of their size.
+    pub(crate) fn victims(&self, max_live_percent: u32, most: usize) -> Vec<Range<u64>> {
         let wanted = |segment: &&Arc<Segment>| {
             let live = segment.live();
             let limit = u128::from(segment.size) * u128::from(max_live_percent);
@@ -58,8 +59,10 @@ impl Segments {
         let by_base = self.by_base.read();
         by_base
             .values()
-            .find(wanted)
-            .map(|segment| (segment.base, segment.end()))
+            .filter(wanted)
+            .take(most)
+            .map(|segment| segment.base..segment.end())
+            .collect()
     }
 
     /// Takes out one segment that nothing needs: sealed, ending at or below `floor`, without live

@@ -27,11 +27,13 @@ pub(super) struct Readiness {
 }
 
 /// What readiness depends on.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Condition {
     pub(super) stopping: bool,
     pub(super) poisoned: bool,
     pub(super) fsync_running_ms: u64,
+    /// Why no segments can be prepared.
+    pub(super) trouble: Option<String>,
 }
 
 /// `GET /livez`: the server answers.
@@ -39,13 +41,15 @@ pub async fn live() -> Response {
     json(StatusCode::OK, r#"{"live":true}"#.to_owned())
 }
 
-/// `GET /readyz`: 200, or 503 with reasons: stopping, the journal failed, a sync is stuck.
+/// `GET /readyz`: 200, or 503 with reasons: stopping, the journal failed, a sync is stuck,
+/// no segment can be prepared (a full disk).
 pub async fn ready(State(admin): State<Arc<Admin>>) -> Response {
     let engine = &admin.environment.engine;
     let readiness = judge(Condition {
         stopping: engine.is_stopping(),
         poisoned: engine.is_poisoned(),
         fsync_running_ms: engine.stats().fsync_running_ms,
+        trouble: engine.trouble(),
     });
     let status = if readiness.ready {
         StatusCode::OK
@@ -71,6 +75,9 @@ pub(super) fn judge(condition: Condition) -> Readiness {
         reasons.push(format!(
             "a sync of the journal has been running for {running} ms"
         ));
+    }
+    if let Some(trouble) = condition.trouble {
+        reasons.push(format!("publishes wait for journal segments: {trouble}"));
     }
     Readiness {
         ready: reasons.is_empty(),

@@ -2,7 +2,7 @@
 //!
 //! The state is serialised under the engine's lock, as of the end of the batch that is closed then
 //! (law L7), and written outside it by a thread of its own. A checkpoint is due after
-//! max(4 segments, 4 x the size of the last) of log, at most 4 GiB (design 7).
+//! max(3 segments, 4 x the size of the last) of log, at most 4 GiB (design 7).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -23,6 +23,9 @@ pub(crate) const SECTION_PLACES: u32 = 2;
 
 /// Segments with less than this share of live bytes are emptied (law L28).
 const VICTIM_PERCENT: u32 = 10;
+/// Segments of log between two checkpoints, at least: two intervals and what fills while one is
+/// written stay in use.
+const LOG_SEGMENTS: usize = 3;
 const LOG_MAX: u64 = 4 << 30;
 
 /// The state as of a position of the log.
@@ -72,7 +75,9 @@ impl Checkpoints {
     }
 
     fn written(&self, applied: u64, size: u64) {
-        let log = (4 * self.segment_size).max(4 * size).min(LOG_MAX);
+        let log = (LOG_SEGMENTS as u64 * self.segment_size)
+            .max(4 * size)
+            .min(LOG_MAX);
         self.due_at.store(applied + log, Ordering::Relaxed);
     }
 
@@ -102,7 +107,7 @@ impl Shared {
         }
     }
 
-    /// Writes a checkpoint, then empties the oldest nearly dead segment. Blocks for the disk.
+    /// Writes a checkpoint, then empties the oldest nearly dead segments. Blocks for the disk.
     pub(crate) fn checkpoint(&self) -> Result<(), EngineError> {
         let state = self.serialise();
         self.keep(&state)
@@ -145,17 +150,22 @@ impl Shared {
         }
     }
 
-    /// Appends the live bodies of the oldest nearly dead segment again (law L28). It is freed when a
-    /// later checkpoint finds it dead and below the older one; what is appended here is durable
+    /// Appends the live bodies of the oldest nearly dead segments again (law L28), of as many as
+    /// may have been filled since the last checkpoint, so that it keeps up. They are freed when a
+    /// later checkpoint finds them dead and below the older one; what is appended here is durable
     /// long before, as that checkpoint waits for it.
     fn copy_forward(&self) {
-        let Some((base, end)) = self.journal.victim(VICTIM_PERCENT) else {
+        let victims = self.journal.victims(VICTIM_PERCENT, LOG_SEGMENTS);
+        if victims.is_empty() {
             return;
-        };
+        }
         let mut state = self.state.lock();
         let held = Instant::now();
         let State { broker, places, .. } = &mut *state;
-        let records = broker.alive(&|name| (base..end).contains(&places.find(name)));
+        let records = broker.alive(&|name| {
+            let place = places.find(name);
+            victims.iter().any(|range| range.contains(&place))
+        });
         let mut batch = self.journal.batch();
         for (name, payload, live) in records {
             if let Err(refused) = batch.reserve_settlement(payload.len(), 1) {

@@ -46,6 +46,7 @@ use room::Share;
 use slots::Slots;
 use stats::Counters;
 use timed::Syncs;
+use trouble::Trouble;
 
 mod admission;
 mod ask;
@@ -69,8 +70,12 @@ mod submit;
 #[cfg(test)]
 mod tests;
 mod timed;
+mod trouble;
 mod waiting;
 mod watch;
+
+/// Publishes leave these to settlements and checkpoints (law L28).
+const RESERVED_SEGMENTS: usize = 1;
 
 /// What an engine is made from.
 #[derive(Clone, Debug)]
@@ -135,6 +140,7 @@ struct Shared {
     counters: Arc<Counters>,
     syncs: Arc<Syncs>,
     poison: Arc<Poison>,
+    trouble: Arc<Trouble>,
     threads: Mutex<Threads>,
     stopping: AtomicBool,
     finished: AtomicBool,
@@ -200,7 +206,11 @@ impl Engine {
         shared
             .journal
             .spawn(on_waiters, move |error| poison.set(&error))?;
-        threads.filler = Some(shared.journal.spawn_filler()?);
+        let trouble = Arc::clone(&shared.trouble);
+        let filler = shared
+            .journal
+            .spawn_filler(move |error| trouble.tell(error))?;
+        threads.filler = Some(filler);
         let checkpoints = Arc::clone(shared);
         let checkpoint = std::thread::Builder::new()
             .name("checkpoint".into())
@@ -293,6 +303,13 @@ impl Engine {
     /// non-zero (law L8).
     pub fn is_poisoned(&self) -> bool {
         self.shared.poison.is_set()
+    }
+
+    /// Why no segments can be prepared any more, while publishes wait or will soon (law L28).
+    pub fn trouble(&self) -> Option<String> {
+        let shared = &self.shared;
+        let trouble = shared.trouble.text();
+        trouble.filter(|_| shared.journal.stats().prepared <= RESERVED_SEGMENTS)
     }
 
     /// Returns when the journal has failed (law L8).

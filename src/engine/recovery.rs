@@ -25,6 +25,7 @@ use super::release::Releases;
 use super::room::Share;
 use super::slots::Slots;
 use super::timed::{Syncs, TimedVfs};
+use super::trouble::Trouble;
 use super::{EngineOptions, Poison, Shared, State};
 
 impl Shared {
@@ -88,6 +89,7 @@ impl Shared {
             counters: Arc::default(),
             syncs,
             poison: Arc::new(Poison::default()),
+            trouble: Arc::new(Trouble::default()),
             threads: Mutex::default(),
             stopping: AtomicBool::new(false),
             finished: AtomicBool::new(false),

@@ -126,7 +126,7 @@ fn wait_for_silence(ledger: &Ledger) {
 
 const PRESSED: &str = r#"
 [storage]
-segment_size = "8MiB"
+segment_size = "1MiB"
 [limits]
 memory = "4MiB"
 [[queue]]

@@ -444,7 +444,7 @@ fn slow_loris_is_cut_at_the_connect_timeout_and_others_are_served() {
 
 const CONFIG: &str = r#"
 [storage]
-segment_size = "8MiB"
+segment_size = "4MiB"
 [limits]
 connect_timeout_ms = 1000
 [limits.max_frame_bytes]

@@ -19,8 +19,6 @@ use crate::support::wire::PATIENCE;
 fn l28_what_stays_behind_pins_few_segments_and_recovery_reads_only_those() {
     let home = Home::new(CONFIG);
     let process = home.start();
-    leave_retained(&process).unwrap();
-    leave_dead_letters(&process).unwrap();
     let messages = number("TERNMQ_VOLUME_MB", 100) * 1_000_000 / BODY_BYTES as u64;
     let most = pass_through(&home, &process, messages).unwrap();
     let in_use = || count_files(&home.journal(), "tj");
@@ -29,7 +27,7 @@ fn l28_what_stays_behind_pins_few_segments_and_recovery_reads_only_those() {
         "{messages} messages of {BODY_BYTES} B: at most {most} segments in use, {} at the end",
         in_use()
     );
-    assert!(most < PEAK, "{most} segments in use");
+    assert!(most < SEGMENTS, "{most} segments in use");
 
     let mut publisher = client(&process, "volume-last").unwrap();
     for number in 0..LIVE {
@@ -49,23 +47,33 @@ fn client(process: &Process, name: &str) -> io::Result<Mqtt> {
     Mqtt::connect(process.tcp("mqtt"), name, Session::Clean, 0)
 }
 
-fn leave_retained(process: &Process) -> io::Result<()> {
-    let mut mqtt = client(process, "volume-retained")?;
-    for number in 0..RETAINED {
-        mqtt.retain(&format!("volume-retained/{number}"), &body(number))?;
-    }
-    Ok(())
+/// Leaves retained values and dead letters behind, spread over all that goes through.
+struct Leaver {
+    mqtt: Mqtt,
+    stomp: Stomp,
 }
 
-fn leave_dead_letters(process: &Process) -> io::Result<()> {
-    let mut stomp = Stomp::connect(process.tcp("stomp"))?;
-    stomp.subscribe("/queue/volume-doomed")?;
-    for number in 0..DEAD {
-        stomp.send("/queue/volume-doomed", &body(number))?;
-        let id = stomp.next()?.header("ack").unwrap_or_default().to_owned();
-        stomp.confirmed("NACK", &[("id", &id), ("requeue", "false")], b"")?;
+impl Leaver {
+    fn new(process: &Process) -> io::Result<Self> {
+        let mqtt = client(process, "volume-retained")?;
+        let mut stomp = Stomp::connect(process.tcp("stomp"))?;
+        stomp.subscribe("/queue/volume-doomed")?;
+        Ok(Self { mqtt, stomp })
     }
-    Ok(())
+
+    fn leave(&mut self, number: u64) -> io::Result<()> {
+        let topic = format!("volume-retained/{number}");
+        self.mqtt.retain(&topic, &small(number))?;
+        let dead = number / (RETAINED / DEAD);
+        if !number.is_multiple_of(RETAINED / DEAD) || dead >= DEAD {
+            return Ok(());
+        }
+        self.stomp.send("/queue/volume-doomed", &small(dead))?;
+        let message = self.stomp.next()?;
+        let id = message.header("ack").unwrap_or_default();
+        let nack = [("id", id), ("requeue", "false")];
+        self.stomp.confirmed("NACK", &nack, b"")
+    }
 }
 
 /// Publishes through one connection and consumes through another, at most [`AHEAD`] messages
@@ -83,8 +91,13 @@ fn pass_through(home: &Home, process: &Process, messages: u64) -> io::Result<usi
         }
         Ok(())
     });
+    let mut leaver = Leaver::new(process)?;
     let mut most = 0;
     for number in 0..messages {
+        let left = number / (messages / RETAINED);
+        if number.is_multiple_of(messages / RETAINED) && left < RETAINED {
+            leaver.leave(left)?;
+        }
         // Closed: the consumer has failed, which its result will tell.
         if ahead.send(number).is_err() {
             break;
@@ -150,11 +163,18 @@ fn expect_dead_letters(process: &Process) -> io::Result<()> {
 }
 
 fn body(number: u64) -> Vec<u8> {
-    let message = Message {
+    payload(message(number), BODY_BYTES)
+}
+
+fn small(number: u64) -> Vec<u8> {
+    payload(message(number), SMALL_BYTES)
+}
+
+fn message(number: u64) -> Message {
+    Message {
         producer: 0,
         number,
-    };
-    payload(message, BODY_BYTES)
+    }
 }
 
 fn expect(body: &[u8], wanted: u64) -> io::Result<()> {
@@ -164,21 +184,21 @@ fn expect(body: &[u8], wanted: u64) -> io::Result<()> {
     }
 }
 
-/// The smallest segments that the engine takes.
+/// Small segments, so that many of them are filled.
 const CONFIG: &str = r#"
 [storage]
-segment_size = "8MiB"
+segment_size = "1MiB"
 [[queue]]
 name = "volume"
 "#;
 const BODY_BYTES: usize = 64 * 1024;
+const SMALL_BYTES: usize = 512;
 const RETAINED: u64 = 100;
 const DEAD: u64 = 3;
 const LIVE: u64 = 10;
-const AHEAD: usize = 32;
-/// Fewer are in use when the traffic ends.
+const AHEAD: usize = 16;
+/// Fewer are in use at any time: those since the older of two checkpoints, which are three apart,
+/// and what fills while one is written.
 const SEGMENTS: usize = 12;
-/// Fewer are in use at any time: some more fill while a checkpoint is written.
-const PEAK: usize = 16;
 /// A server is back sooner after kill -9.
 const START: Duration = Duration::from_millis(500);

@@ -183,7 +183,7 @@ fn full_disk_stops_the_filler_and_nothing_else() {
 fn filler_thread_keeps_the_pool_full_until_close() {
     let disk = SimDisk::new();
     let journal = open(&disk, 0).unwrap().start().unwrap();
-    let filler = journal.spawn_filler().unwrap();
+    let filler = journal.spawn_filler(|_| {}).unwrap();
     for n in 0..30 {
         while journal.batch().reserve(30_000, 1).is_err() {
             thread::yield_now();
@@ -193,6 +193,29 @@ fn filler_thread_keeps_the_pool_full_until_close() {
     }
     journal.close().unwrap();
     filler.join().unwrap();
+}
+
+/// Mutant caught: a filler that tells only its first error.
+#[test]
+fn filler_thread_tells_when_it_begins_to_fail_and_when_it_works_again() {
+    let disk = SimDisk::new();
+    let journal = open(&disk, 0).unwrap().start().unwrap();
+    disk.set_faults(Faults {
+        space: Some(0),
+        ..Faults::default()
+    });
+    let (told, heard) = std::sync::mpsc::sync_channel(8);
+    let filler = journal.spawn_filler(move |error| {
+        let _ = told.try_send(error.map(ToString::to_string));
+    });
+    let soon = std::time::Duration::from_secs(10);
+    let error = heard.recv_timeout(soon).unwrap();
+    assert!(error.is_some_and(|text| text.starts_with("fallocate of ")));
+    disk.set_faults(Faults::default());
+    assert_eq!(heard.recv_timeout(soon).unwrap(), None);
+    journal.close().unwrap();
+    filler.unwrap().join().unwrap();
+    assert!(heard.try_recv().is_err(), "told once each");
 }
 
 #[test]

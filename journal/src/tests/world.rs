@@ -2,6 +2,7 @@
 //! crash: what some prefix of its appends made, not shorter than what had been durable.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -264,7 +265,7 @@ impl World {
 
     /// Appends again what lives in the oldest nearly empty segment.
     fn copy_forward(&mut self) -> Result<(), Error> {
-        let Some((base, end)) = self.journal.victim(50) else {
+        let Some(Range { start: base, end }) = self.journal.victims(50, 1).pop() else {
             return Ok(());
         };
         let records: Vec<_> = self

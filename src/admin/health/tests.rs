@@ -21,7 +21,9 @@ fn every_reason_is_told() {
         stopping: true,
         poisoned: true,
         fsync_running_ms: 60_000,
+        trouble: Some("fallocate of pool/1.tmp failed".to_owned()),
     });
     assert!(!readiness.ready);
-    assert_eq!(readiness.reasons.len(), 3);
+    assert_eq!(readiness.reasons.len(), 4);
+    assert!(readiness.reasons[3].contains("pool/1.tmp"), "{readiness:?}");
 }

@@ -101,13 +101,13 @@ fn l7_checkpoint_cut_anywhere_loses_and_repeats_nothing() {
 }
 
 #[test]
-fn checkpoint_is_due_after_four_segments_of_log() {
+fn checkpoint_is_due_after_three_segments_of_log() {
     let world = World::prepared();
     world.declare("q");
     let mut client = world.client();
     let due = || *world.engine.shared.checkpoints.due.lock();
     let shared = &world.engine.shared;
-    for _ in 0..25 {
+    for _ in 0..20 {
         client.send("q", &[1; 1 << 20]);
         client.take();
         world.commit();

@@ -85,7 +85,7 @@ pub(crate) fn arguments(directory: &Path) -> Vec<String> {
         "storage.data_dir={:?}",
         directory.join("data").display().to_string()
     ));
-    all.push("storage.segment_size=\"8MiB\"".to_owned());
+    all.push("storage.segment_size=\"1MiB\"".to_owned());
     all
 }
 
