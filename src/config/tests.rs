@@ -393,7 +393,7 @@ proptest! {
 }
 
 /// Text of a file, the place of its mistake, the key, and words of what is allowed.
-const MISTAKES: [(&str, (usize, usize), &str, &str); 28] = [
+const MISTAKES: [(&str, (usize, usize), &str, &str); 27] = [
     ("[limit]\n", (1, 2), "limit", "`limits`"),
     (
         "[limits]\nmemory = 1.5\n",
@@ -448,12 +448,6 @@ const MISTAKES: [(&str, (usize, usize), &str, &str); 28] = [
         (1, 31),
         "limits.max_frame_bytes.mqtt",
         "1KiB to 16MiB",
-    ),
-    (
-        "[storage]\nsync = \"never\"\n",
-        (2, 8),
-        "storage.sync",
-        "`always`",
     ),
     (
         "[storage]\nsegment_size = 300001\n",

@@ -226,6 +226,12 @@ impl Contents {
         self.listing.extend(first_held, durable)
     }
 
+    /// Moves out the answers that nobody will be shown any more.
+    pub(crate) fn abandon_answers(&mut self) -> Vec<(Token, Answer)> {
+        let waiting = self.waiting.as_mut();
+        waiting.map_or_else(Vec::new, |waiting| waiting.abandon_answers())
+    }
+
     /// Moves out what may leave; returns for what the owner must be listed.
     pub(crate) fn take(&mut self, into: &mut Released, durable: u64) -> Option<u64> {
         self.take_flags(into);

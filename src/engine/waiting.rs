@@ -190,6 +190,15 @@ impl Waiting {
         }
     }
 
+    /// Moves out the answers that nobody will be shown any more.
+    pub(crate) fn abandon_answers(&mut self) -> Vec<(Token, Answer)> {
+        self.awaited = 0;
+        let answers = std::mem::take(&mut self.answers).into_iter();
+        answers
+            .filter_map(|held| Some((held.token, held.answer?)))
+            .collect()
+    }
+
     /// Moves out all that may leave.
     pub(crate) fn take(&mut self, into: &mut Released, durable: u64) {
         self.take_answers(into, durable);
