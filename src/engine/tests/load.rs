@@ -255,7 +255,7 @@ fn journal_is_idle(world: &World) -> bool {
     !world.engine.shared.syncs.is_running()
 }
 
-/// Mutants: `GROUP_UNITS` is `usize::MAX`; `split` never cuts.
+/// Mutants: `is_one_group` is always true; `split` never cuts.
 #[test]
 fn l21_long_batch_is_decided_in_several_holds_of_the_lock() {
     let world = World::new();
