@@ -364,6 +364,7 @@ impl Shared {
             waiting_for_memory: self.budget.waiting(),
             waiting_for_disk,
             dropped_slow: self.counters.dropped_slow(),
+            dropped_too_large: self.counters.dropped_too_large(),
             clock_jumps: self.clock.jumps(),
             checkpoints: self.counters.checkpoints(),
             copied_forward: self.counters.copied_forward(),

@@ -8,18 +8,29 @@ use ternmq_core::command::Command;
 use ternmq_journal::vfs::SimDisk;
 
 use crate::engine::{Charge, Engine, EngineOptions, Link, Released, Seed};
-use crate::frontends::mqtt::{Mqtt, MqttOptions};
+use crate::frontends::mqtt::{Mqtt, MqttOptions, SysValues};
 use crate::frontends::{Ended, Frontend, Output, Turn};
 
 fn options() -> MqttOptions {
     MqttOptions {
         max_packet_bytes: 4 << 20,
         max_inflight: u16::MAX,
+        receive_maximum: 1_000,
+        topic_alias_maximum: 16,
         session_expiry_ms: None,
         max_keep_alive_s: None,
         retain_available: true,
+        check_payload_format: false,
         max_name_bytes: 1_000,
         read_ahead_bytes: 4 << 10,
+        deny: Arc::default(),
+        obscure_denied: false,
+        server_reference: None,
+        response_prefix: None,
+        sys_interval_ms: 10_000,
+        sys: SysValues::new(Vec::new),
+        methods: Vec::new(),
+        epoch: 7,
     }
 }
 
