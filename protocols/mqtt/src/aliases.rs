@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::error::Error;
+use crate::error::{Error, Statement};
 use crate::limits::Limits;
 
 /// What the peer's aliases mean.
@@ -18,6 +18,8 @@ pub(crate) struct InboundAliases {
 pub(crate) struct AliasLimits {
     pub(crate) maximum: u16,
     pub(crate) bytes: usize,
+    /// Who gives out an alias beyond the maximum breaks this.
+    pub(crate) statement: Statement,
 }
 
 impl AliasLimits {
@@ -25,6 +27,7 @@ impl AliasLimits {
         Self {
             maximum: limits.topic_alias_maximum,
             bytes: limits.topic_alias_bytes,
+            statement: "MQTT-3.3.2-9",
         }
     }
 
@@ -32,6 +35,7 @@ impl AliasLimits {
         Self {
             maximum: limits.topic_aliases_out.min(peer_maximum),
             bytes: limits.topic_alias_bytes,
+            statement: "MQTT-3.1.2-26",
         }
     }
 }
@@ -44,7 +48,7 @@ impl InboundAliases {
         topic: &str,
         limits: AliasLimits,
     ) -> Result<(), Error> {
-        check_alias(alias, limits.maximum)?;
+        check_alias(alias, limits)?;
         let known = self.topics.get(&alias).map_or("", |known| known);
         if known == topic {
             return Ok(());
@@ -60,7 +64,7 @@ impl InboundAliases {
 
     /// The topic of an alias that came without one.
     pub(crate) fn topic(&self, alias: u16, limits: AliasLimits) -> Result<&str, Error> {
-        check_alias(alias, limits.maximum)?;
+        check_alias(alias, limits)?;
         match self.topics.get(&alias) {
             Some(topic) => Ok(topic),
             None => Err(Error::Protocol("MQTT-3.3.2-7")),
@@ -69,9 +73,9 @@ impl InboundAliases {
 }
 
 /// Refuses an alias beyond what was announced; zero is no alias \[MQTT-3.3.2-8\].
-fn check_alias(alias: u16, maximum: u16) -> Result<(), Error> {
-    if alias == 0 || alias > maximum {
-        return Err(Error::TopicAliasInvalid("MQTT-3.3.2-9"));
+fn check_alias(alias: u16, limits: AliasLimits) -> Result<(), Error> {
+    if alias == 0 || alias > limits.maximum {
+        return Err(Error::TopicAliasInvalid(limits.statement));
     }
     Ok(())
 }

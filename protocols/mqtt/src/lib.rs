@@ -3,7 +3,9 @@
 //! * [`frame`] and [`Packet`] read and write every packet of both directions; the version is an
 //!   argument, MQTT 5.0 property blocks stay raw ([`Properties`]).
 //! * [`Connection`] is the server's side: it borrows events from the caller's read buffer and
-//!   groups what stands back to back ([`PublishRun`], [`AckRun`]).
+//!   groups what stands back to back ([`PublishRun`], [`AckRun`]). It enforces what CONNACK
+//!   announces ([`Limits`]): aliases, Receive Maximum, sizes, QoS, RETAIN, and whose turn it is in
+//!   enhanced authentication.
 //! * [`Sender`] writes what one receiver gets: stored packets copied into its version, with its
 //!   aliases, subscription ids and remaining expiry ([`Copies`]), and answers cut to its size.
 //! * [`Client`] is the client's side, with its half of the session.
@@ -13,13 +15,18 @@
 //! [`PublishRun::put_plain`] of a run with an alias, says [`Connection::acknowledged`] of every
 //! exchange it has ended, and writes through one [`Sender`] per connection.
 //!
+//! The packets of a run carry one property block, byte by byte. Blocks that differ (an expiry, a
+//! correlation id) begin a new run: a copy works out what stands before the payload once per run,
+//! and would have to look at every packet otherwise.
+//!
 //! ```text
 //!              CONNECT read            accept()
 //! awaiting  --------------> connecting --------> connected --+
-//! CONNECT                       |                   |        | PUBLISH, acks, SUBSCRIBE,
-//!     |  malformed, timeout     | close()           +<-------+ UNSUBSCRIBE, PINGREQ
-//!     v                         v                   v
-//!   closed <--------------------+<------------------+  DISCONNECT, error, timeout, close()
+//! CONNECT                  | AUTH ^ | put_auth() |        ^   | PUBLISH, acks, SUBSCRIBE,
+//!     |                    |      | v            |        +---+ UNSUBSCRIBE, PINGREQ, AUTH
+//!     |                    |   client's turn     |
+//!     v                    v                     v
+//!   closed <---------------+<--------------------+  DISCONNECT, error, timeout, close_with()
 //! ```
 //!
 //! ```

@@ -18,6 +18,24 @@ pub struct Patch {
     pub retain: bool,
 }
 
+impl Patch {
+    /// Flags and packet id as a stored PUBLISH has them.
+    pub(crate) fn as_stored(packet: &[u8]) -> Self {
+        let first = packet.first().copied().unwrap_or(0x30);
+        let at = id_offset(packet);
+        let id = packet
+            .get(at..)
+            .and_then(|rest| rest.first_chunk::<2>())
+            .map_or(1, |bytes| u16::from_be_bytes(*bytes));
+        Self {
+            first_id: id,
+            qos: QoS::from_bits(first >> 1 & 3).unwrap_or(QoS::AtMostOnce),
+            dup: first & 0x08 != 0,
+            retain: first & 1 != 0,
+        }
+    }
+}
+
 /// Appends copies of the packets of one run, which agree in topic, QoS and RETAIN. Where nothing
 /// changes this is one copy of the whole run; with packet ids it is that and a patch per packet;
 /// from a higher QoS to 0 the ids are cut out.

@@ -23,8 +23,8 @@ pub(super) struct Parked {
     bytes: Vec<u8>,
     /// Bytes of the unfinished packet behind them, which the connection loop keeps.
     unfinished: usize,
-    /// The last of the bytes cannot be framed, so nothing behind them can be understood.
-    broken: bool,
+    /// Nothing behind the bytes counts: they end with DISCONNECT, or with what cannot be framed.
+    ended: bool,
     /// Bytes asked of the budget, 0 if nothing is.
     asked: usize,
 }
@@ -32,11 +32,11 @@ pub(super) struct Parked {
 impl Parked {
     /// Whether more may be kept.
     pub(super) fn has_space(&self, most: usize) -> bool {
-        !self.broken && self.bytes.len() + self.unfinished < most
+        !self.ended && self.bytes.len() + self.unfinished < most
     }
 
     pub(super) fn take(&mut self) -> Vec<u8> {
-        (self.unfinished, self.broken) = (0, false);
+        (self.unfinished, self.ended) = (0, false);
         std::mem::take(&mut self.bytes)
     }
 
@@ -64,6 +64,7 @@ impl Parked {
 const ACKS_FROM: u8 = 4;
 const ACKS_TO: u8 = 7;
 const PINGREQ: u8 = 12;
+const DISCONNECT: u8 = 14;
 
 impl State {
     /// Keeps the whole packets of a read; returns how many bytes were taken, all but an unfinished
@@ -73,7 +74,7 @@ impl State {
         let mut at = 0;
         loop {
             let rest = input.get(at..).unwrap_or_default();
-            if self.parked.broken {
+            if self.parked.ended {
                 return input.len();
             }
             match frame(rest, self.options.max_packet_bytes) {
@@ -87,7 +88,7 @@ impl State {
                 }
                 Err(_) => {
                     self.parked.bytes.extend_from_slice(rest);
-                    self.parked.broken = true;
+                    self.parked.ended = true;
                 }
             }
         }
@@ -109,6 +110,7 @@ impl State {
             }
         }
         self.parked.bytes.extend_from_slice(packet.bytes);
+        self.parked.ended = packet.first >> 4 == DISCONNECT;
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use crate::error::Error;
-use crate::packet::{Ack, AckKind, QoS, Version, packet_id_after};
+use crate::packet::{Ack, AckKind, QoS, packet_id_after};
 
 /// Unacknowledged publishes in sending order, with the packet ids of this direction; SUBSCRIBE
 /// and UNSUBSCRIBE take theirs from the same space (2.2.1).
@@ -13,6 +13,18 @@ pub(super) struct Inflight {
     requests: BTreeSet<u16>,
     taken: BTreeSet<u16>,
     last_id: u16,
+    /// How many of the publishes, from the front, were sent on this connection; those behind wait
+    /// to be sent again when the window has room.
+    in_use: usize,
+}
+
+/// What is to be sent again.
+#[derive(Debug)]
+pub(super) struct Waiting<'a> {
+    pub(super) id: u16,
+    pub(super) qos: QoS,
+    /// The PUBLISH; none if PUBREL is due.
+    pub(super) packet: Option<&'a [u8]>,
 }
 
 #[derive(Debug)]
@@ -24,7 +36,7 @@ struct Outgoing {
 
 #[derive(Debug)]
 enum Stage {
-    /// The packet as it was sent, kept to be sent again on resume.
+    /// Sent; the packet, without alias, is kept to be sent again on resume.
     Published(Vec<u8>),
     /// PUBREL was sent; the message is the server's.
     Released,
@@ -66,6 +78,7 @@ impl Inflight {
     }
 
     pub(super) fn publish(&mut self, id: u16, qos: QoS, packet: Vec<u8>) {
+        self.in_use += 1;
         self.publishes.push_back(Outgoing {
             id,
             qos,
@@ -92,6 +105,7 @@ impl Inflight {
         let found = self
             .publishes
             .iter()
+            .take(self.in_use)
             .position(|publish| publish.id == ack.id);
         let Some((at, publish)) = found.and_then(|at| Some((at, self.publishes.get_mut(at)?)))
         else {
@@ -103,11 +117,12 @@ impl Inflight {
                 Step::Release
             }
             (AckKind::PubRec, QoS::ExactlyOnce, Stage::Released) => Step::Release,
-            (AckKind::PubAck, QoS::AtLeastOnce, _)
-            | (AckKind::PubRec, QoS::ExactlyOnce, _)
+            (AckKind::PubAck, QoS::AtLeastOnce, Stage::Published(_))
+            | (AckKind::PubRec, QoS::ExactlyOnce, Stage::Published(_))
             | (AckKind::PubComp, QoS::ExactlyOnce, Stage::Released) => {
                 self.publishes.remove(at);
                 self.taken.remove(&ack.id);
+                self.in_use -= 1;
                 Step::Done
             }
             _ => Step::Unknown,
@@ -124,27 +139,50 @@ impl Inflight {
     /// The server has no session: nothing of it is owed any more.
     pub(super) fn clear(&mut self) {
         self.publishes.clear();
+        self.in_use = 0;
         self.requests.clear();
         self.taken.clear();
     }
 
-    /// Appends everything unacknowledged in the original order, PUBLISH with DUP
-    /// \[MQTT-4.4.0-1\].
-    pub(super) fn put_again(&self, version: Version, out: &mut Vec<u8>) -> Result<(), Error> {
-        for publish in &self.publishes {
-            match &publish.stage {
-                Stage::Published(packet) => {
-                    let start = out.len();
-                    out.extend_from_slice(packet);
-                    if let Some(first) = out.get_mut(start) {
-                        *first |= 0x08;
-                    }
-                }
-                Stage::Released => {
-                    Ack::success(AckKind::PubRel, publish.id).encode(version, out)?;
-                }
+    /// The session goes on over a new connection: everything waits to be sent again
+    /// \[MQTT-4.4.0-1\], PUBLISH with DUP \[MQTT-3.3.1-1\].
+    pub(super) fn resume(&mut self) {
+        self.in_use = 0;
+        for publish in &mut self.publishes {
+            if let Stage::Published(packet) = &mut publish.stage
+                && let Some(first) = packet.first_mut()
+            {
+                *first |= 0x08;
             }
         }
-        Ok(())
+    }
+
+    /// The oldest that waits, if fewer than `window` exchanges are open. One that has come to
+    /// PUBREL counts, though the server may not count it.
+    pub(super) fn next_waiting(&self, window: usize) -> Option<Waiting<'_>> {
+        if self.in_use >= window {
+            return None;
+        }
+        let publish = self.publishes.get(self.in_use)?;
+        Some(Waiting {
+            id: publish.id,
+            qos: publish.qos,
+            packet: match &publish.stage {
+                Stage::Published(packet) => Some(packet),
+                Stage::Released => None,
+            },
+        })
+    }
+
+    /// The oldest that waited was sent.
+    pub(super) fn sent_again(&mut self) {
+        self.in_use = self.publishes.len().min(self.in_use + 1);
+    }
+
+    /// The oldest that waits is given up.
+    pub(super) fn give_up(&mut self) {
+        if let Some(publish) = self.publishes.remove(self.in_use) {
+            self.taken.remove(&publish.id);
+        }
     }
 }

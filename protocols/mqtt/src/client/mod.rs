@@ -2,40 +2,48 @@
 //!
 //! It keeps the client's half of the session across connections: unacknowledged publishes, the
 //! ids of QoS 2 messages it has answered, and packet ids. Received messages of QoS 1 and 2 are
-//! acknowledged by command, when the caller has taken them over.
+//! acknowledged by command, when the caller has taken them over. What this side accepts (largest
+//! packet, Receive Maximum, Topic Alias Maximum, authentication method) it reads from the
+//! properties of the CONNECT it is given, so that it enforces what it has announced.
 
 mod inflight;
+mod receive;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
-use self::inflight::{Inflight, Step};
-use crate::codec::{Framed, frame};
+use self::inflight::Inflight;
+use crate::aliases::{AliasLimits, InboundAliases};
+use crate::auth::Exchange;
+use crate::copies::Copies;
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::packet::{
-    Ack, AckKind, ConnAck, Connect, Disconnect, FilterList, Packet, Publish, QoS, SubAck,
+    Ack, AckKind, Auth, ConnAck, Connect, Disconnect, FilterList, Packet, Publish, QoS, SubAck,
     Subscribe, SubscribeOptions, SubscriptionList, UnsubAck, Unsubscribe, Version, put_ping_req,
 };
+use crate::patch::Patch;
 use crate::properties::{Properties, PropertyId};
+use crate::run::Packets;
+use crate::sender::Sender;
+use crate::terms::Terms;
 use crate::topic;
-
-/// Packet Identifier not found, in PUBREL and PUBCOMP.
-const UNKNOWN_ID: u8 = 0x92;
+use crate::window::Window;
 
 /// What a server sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientEvent<'a> {
     /// The answer to CONNECT. With reason 0 the session is open; otherwise the machine is closed.
     Connected(ConnAck<'a>),
-    /// A message. Above QoS 0 it waits for [`Client::acknowledge`].
+    /// A message, its topic in full. Above QoS 0 it waits for [`Client::acknowledge`].
     Publish(Publish<'a>),
-    /// A publish of ours has ended: PUBACK, PUBCOMP, or a refusing PUBREC.
+    /// A publish of ours has ended: PUBACK, PUBCOMP, a refusing PUBREC, or the server of a new
+    /// connection does not take what is to be sent again.
     Acknowledged {
         /// The packet id that [`Client::publish`] returned.
         id: u16,
-        /// The server's reason code, from 0x80 a refusal.
+        /// The server's reason code, from 0x80 a refusal; 0x95 and 0x9B are also the machine's own.
         reason: u8,
     },
     /// The answer to [`Client::subscribe`].
@@ -44,6 +52,9 @@ pub enum ClientEvent<'a> {
     Unsubscribed(UnsubAck<'a>),
     /// PINGRESP.
     Pong,
+    /// A step of enhanced authentication, to be answered with [`Client::authenticate`] if its
+    /// reason is 0x18.
+    Auth(Auth<'a>),
     /// The server's goodbye (MQTT 5.0).
     Disconnect(Disconnect<'a>),
 }
@@ -70,15 +81,23 @@ pub struct Client {
     limits: Limits,
     state: State,
     version: Version,
+    clean_start: bool,
     keep_alive_ms: u64,
     last_sent_ms: u64,
     ping_sent_ms: Option<u64>,
     max_inflight: usize,
-    /// The lower of `max_inflight` and the server's Receive Maximum.
-    window: usize,
-    /// The server's Maximum Packet Size.
-    max_out: usize,
+    /// What the server has announced.
+    terms: Terms,
+    sender: Sender,
     inflight: Inflight,
+    /// Publishes that the server of this connection does not take, and why.
+    refused: VecDeque<(u16, u8)>,
+    /// The largest packet the server may send, in bytes.
+    max_packet_size: usize,
+    alias_limits: AliasLimits,
+    aliases: InboundAliases,
+    window: Window,
+    exchange: Exchange,
     received: BTreeMap<u16, Received>,
     out: Vec<u8>,
 }
@@ -87,18 +106,25 @@ impl Client {
     /// A machine that is not connected. `limits` bounds what the server may send, `max_inflight`
     /// the publishes without acknowledgement (1 to 65,535).
     pub fn new(limits: Limits, max_inflight: u16) -> Self {
-        let max_inflight = usize::from(max_inflight.max(1));
+        let terms = Terms::default();
         Self {
             limits,
             state: State::Closed,
             version: Version::V311,
+            clean_start: false,
             keep_alive_ms: 0,
             last_sent_ms: 0,
             ping_sent_ms: None,
-            max_inflight,
-            window: max_inflight,
-            max_out: usize::MAX,
+            max_inflight: usize::from(max_inflight.max(1)),
+            terms,
+            sender: Sender::new(Version::V311, terms, &limits),
             inflight: Inflight::default(),
+            refused: VecDeque::new(),
+            max_packet_size: limits.max_packet_size,
+            alias_limits: AliasLimits::inbound(&limits),
+            aliases: InboundAliases::default(),
+            window: Window::new(u16::MAX),
+            exchange: Exchange::new(Properties::default()),
             received: BTreeMap::new(),
             out: Vec::new(),
         }
@@ -122,47 +148,98 @@ impl Client {
         connect.encode(&mut self.out)?;
         self.state = State::Connecting;
         self.version = connect.version;
+        self.clean_start = connect.clean_start;
         self.keep_alive_ms = u64::from(connect.keep_alive_s) * 1_000;
-        self.window = self.max_inflight;
-        self.max_out = usize::MAX;
+        self.set_terms(Terms::default());
+        // Before MQTT 5.0 nothing of it is written.
+        let announced = match connect.version {
+            Version::V5 => connect.properties,
+            Version::V31 | Version::V311 => Properties::default(),
+        };
+        self.announced(Terms::of(announced));
+        self.exchange = Exchange::new(announced);
         self.last_sent_ms = now_ms;
         Ok(())
     }
 
-    /// Sends a message and returns its packet id above QoS 0. The id and DUP of `message` are
-    /// the machine's to set.
+    /// Takes note of what the server has announced.
+    fn set_terms(&mut self, terms: Terms) {
+        self.terms = terms;
+        self.sender = Sender::new(self.version, terms, &self.limits);
+    }
+
+    /// Takes note of what this side has announced.
+    fn announced(&mut self, own: Terms) {
+        let limits = &self.limits;
+        self.max_packet_size = limits.max_packet_size.min(own.max_packet_size as usize);
+        self.alias_limits = AliasLimits {
+            maximum: own.topic_alias_maximum,
+            bytes: limits.topic_alias_bytes,
+            statement: "MQTT-3.1.2-26",
+        };
+        self.aliases = InboundAliases::default();
+        self.window = Window::new(own.receive_maximum);
+    }
+
+    /// Sends a message and returns its packet id above QoS 0. Id and DUP of `message` are the
+    /// machine's to set, and so is a topic alias, which it may not bring along.
     ///
     /// # Errors
-    /// `NotConnected`, `WindowFull`, `TopicNameInvalid`, `Unencodable`; the connection goes on.
+    /// `NotConnected`, `WindowFull`, `TopicNameInvalid`; `Unencodable`, also for a size, a QoS or
+    /// a RETAIN that the server does not take; the connection goes on.
     pub fn publish(&mut self, now_ms: u64, message: Publish<'_>) -> Result<Option<u16>, Error> {
         self.check_connected()?;
         topic::check_name(message.topic)?;
-        if message.qos == QoS::AtMostOnce {
-            let publish = Publish {
-                id: None,
-                dup: false,
-                ..message
-            };
-            self.send(now_ms, &Packet::Publish(publish))?;
-            return Ok(None);
+        let refused = message.properties.value(PropertyId::TopicAlias).is_some()
+            || message.qos > self.terms.maximum_qos
+            || (message.retain && !self.terms.retain_available);
+        if refused {
+            return Err(Error::Unencodable);
         }
-        if self.inflight.len() >= self.window {
-            return Err(Error::WindowFull);
-        }
-        let id = self.inflight.take_id()?;
-        let start = self.out.len();
         let publish = Publish {
-            id: Some(id),
+            id: None,
             dup: false,
             ..message
         };
-        if let Err(error) = self.send(now_ms, &Packet::Publish(publish)) {
-            self.inflight.free_id(id);
-            return Err(error);
+        if message.qos == QoS::AtMostOnce {
+            let written = self.sender.put_publish(&mut self.out, &publish)?;
+            self.check_written(now_ms, written)?;
+            return Ok(None);
         }
-        let packet = self.out.get(start..).unwrap_or_default().to_vec();
-        self.inflight.publish(id, message.qos, packet);
-        Ok(Some(id))
+        if self.inflight.len() >= self.window_out() {
+            return Err(Error::WindowFull);
+        }
+        let id = self.inflight.take_id()?;
+        let sent = self.send_new(
+            now_ms,
+            Publish {
+                id: Some(id),
+                ..publish
+            },
+        );
+        if sent.is_err() {
+            self.inflight.free_id(id);
+        }
+        sent.map(|()| Some(id))
+    }
+
+    /// Sends a new message above QoS 0 and keeps it, without alias, to be sent again on resume.
+    fn send_new(&mut self, now_ms: u64, publish: Publish<'_>) -> Result<(), Error> {
+        let mut packet = Vec::new();
+        publish.encode(self.version, &mut packet)?;
+        let written = put_copy(&mut self.sender, &mut self.out, self.version, &packet)?;
+        self.check_written(now_ms, written)?;
+        let id = publish.id.unwrap_or_default();
+        self.inflight.publish(id, publish.qos, packet);
+        Ok(())
+    }
+
+    fn check_written(&mut self, now_ms: u64, written: usize) -> Result<(), Error> {
+        if written == 0 {
+            return Err(Error::Unencodable);
+        }
+        self.last_sent_ms = now_ms;
+        Ok(())
     }
 
     /// Subscribes and returns the packet id that SUBACK will carry.
@@ -217,19 +294,56 @@ impl Client {
     /// # Errors
     /// `NotConnected`, `UnknownPacketId` if no message of this connection waits under the id.
     pub fn acknowledge(&mut self, now_ms: u64, id: u16) -> Result<(), Error> {
+        self.answer_message(now_ms, id, 0)
+    }
+
+    /// Refuses a received message with a reason code from 0x80 (MQTT 5.0): PUBACK or PUBREC, and
+    /// nothing more will be heard of it.
+    ///
+    /// # Errors
+    /// As [`Client::acknowledge`]; `Unencodable` before MQTT 5.0, which cannot refuse, and for
+    /// another reason.
+    pub fn refuse(&mut self, now_ms: u64, id: u16, reason: u8) -> Result<(), Error> {
+        if self.version < Version::V5 || reason < 0x80 {
+            return Err(Error::Unencodable);
+        }
+        self.answer_message(now_ms, id, reason)
+    }
+
+    fn answer_message(&mut self, now_ms: u64, id: u16, reason: u8) -> Result<(), Error> {
         self.check_connected()?;
-        let kind = match self.received.get(&id) {
-            Some(Received::Pending(QoS::ExactlyOnce)) => {
-                self.received.insert(id, Received::Recorded);
-                AckKind::PubRec
-            }
-            Some(Received::Pending(_)) => {
-                self.received.remove(&id);
-                AckKind::PubAck
-            }
-            Some(Received::Recorded) | None => return Err(Error::UnknownPacketId),
+        let Some(Received::Pending(qos)) = self.received.get(&id).copied() else {
+            return Err(Error::UnknownPacketId);
         };
-        self.send(now_ms, &Packet::Ack(Ack::success(kind, id)))
+        let kind = match qos {
+            QoS::ExactlyOnce => AckKind::PubRec,
+            QoS::AtMostOnce | QoS::AtLeastOnce => AckKind::PubAck,
+        };
+        let ack = Ack {
+            reason,
+            ..Ack::success(kind, id)
+        };
+        self.send(now_ms, &Packet::Ack(ack))?;
+        if kind == AckKind::PubRec && reason < 0x80 {
+            self.received.insert(id, Received::Recorded);
+        } else {
+            self.received.remove(&id);
+            self.window.give_back(1);
+        }
+        Ok(())
+    }
+
+    /// Sends a step of enhanced authentication: reason 0x18 answers the server's, 0x19 begins to
+    /// authenticate again. Its properties name the method of CONNECT.
+    ///
+    /// # Errors
+    /// `NotConnected`; `Protocol` if it is not the client's turn or the method is another.
+    pub fn authenticate(&mut self, now_ms: u64, auth: &Auth<'_>) -> Result<(), Error> {
+        if self.state == State::Closed {
+            return Err(Error::NotConnected);
+        }
+        self.exchange.handle_client(auth)?;
+        self.send(now_ms, &Packet::Auth(*auth))
     }
 
     /// Says goodbye and closes.
@@ -256,7 +370,18 @@ impl Client {
 
     /// How many publishes may be sent before the window is full.
     pub fn room(&self) -> usize {
-        self.window.saturating_sub(self.inflight.len())
+        self.window_out().saturating_sub(self.inflight.len())
+    }
+
+    /// The lower of `max_inflight` and the server's Receive Maximum.
+    fn window_out(&self) -> usize {
+        self.max_inflight
+            .min(usize::from(self.terms.receive_maximum))
+    }
+
+    /// What the server has announced in CONNACK.
+    pub fn terms(&self) -> Terms {
+        self.terms
     }
 
     /// Takes the bytes to send.
@@ -296,159 +421,6 @@ impl Client {
         Ok(())
     }
 
-    /// Reads the next event from `input`, beginning at `*consumed`, and moves `*consumed` behind
-    /// it. Call it with the same input until it returns `None`; what is left then is an unfinished
-    /// packet. After an error the machine is closed.
-    pub fn poll_event<'a>(
-        &mut self,
-        now_ms: u64,
-        input: &'a [u8],
-        consumed: &mut usize,
-    ) -> Option<Result<ClientEvent<'a>, Error>> {
-        while self.state != State::Closed {
-            let rest = input.get(*consumed..).unwrap_or_default();
-            let read = match frame(rest, self.limits.max_packet_size) {
-                Ok(Framed::Need(_)) => return None,
-                Ok(Framed::Frame(frame)) => {
-                    *consumed += frame.bytes.len();
-                    Packet::decode(frame, self.version)
-                }
-                Err(error) => Err(error),
-            };
-            match read.and_then(|packet| self.handle_packet(now_ms, packet)) {
-                Ok(Some(event)) => return Some(Ok(event)),
-                Ok(None) => {}
-                Err(error) => {
-                    self.state = State::Closed;
-                    return Some(Err(error));
-                }
-            }
-        }
-        None
-    }
-
-    fn handle_packet<'a>(
-        &mut self,
-        now_ms: u64,
-        packet: Packet<'a>,
-    ) -> Result<Option<ClientEvent<'a>>, Error> {
-        match (self.state, packet) {
-            (State::Connecting, Packet::ConnAck(connack)) => {
-                self.handle_connack(now_ms, &connack)?;
-                Ok(Some(ClientEvent::Connected(connack)))
-            }
-            (State::Connecting, _) => Err(Error::Protocol("MQTT-3.2.0-1")),
-            (_, Packet::Publish(publish)) => self.handle_publish(now_ms, publish),
-            (_, Packet::Ack(ack)) => self.handle_ack(now_ms, &ack),
-            (_, Packet::SubAck(suback)) => {
-                let known = self.inflight.answer(suback.id);
-                Ok(known.then_some(ClientEvent::Subscribed(suback)))
-            }
-            (_, Packet::UnsubAck(unsuback)) => {
-                let known = self.inflight.answer(unsuback.id);
-                Ok(known.then_some(ClientEvent::Unsubscribed(unsuback)))
-            }
-            (_, Packet::PingResp) => {
-                self.ping_sent_ms = None;
-                Ok(Some(ClientEvent::Pong))
-            }
-            (_, Packet::Disconnect(disconnect)) if self.version == Version::V5 => {
-                self.state = State::Closed;
-                Ok(Some(ClientEvent::Disconnect(disconnect)))
-            }
-            // A second CONNACK [MQTT-3.2.0-2], and what flows to servers only (2.1.2).
-            _ => Err(Error::Protocol("2.1.2")),
-        }
-    }
-
-    fn handle_connack(&mut self, now_ms: u64, connack: &ConnAck<'_>) -> Result<(), Error> {
-        if connack.reason != 0 {
-            self.state = State::Closed;
-            return Ok(());
-        }
-        self.state = State::Connected;
-        let integer = |id| connack.properties.integer(id);
-        if let Some(maximum) = integer(PropertyId::ReceiveMaximum) {
-            self.window = self.max_inflight.min(maximum as usize);
-        }
-        if let Some(maximum) = integer(PropertyId::MaximumPacketSize) {
-            self.max_out = maximum as usize;
-        }
-        if let Some(seconds) = integer(PropertyId::ServerKeepAlive) {
-            self.keep_alive_ms = u64::from(seconds) * 1_000;
-        }
-        // MQTT 3.1 has no Session Present: what is unacknowledged is sent again.
-        if !connack.session_present && self.version != Version::V31 {
-            self.forget_session();
-        }
-        self.last_sent_ms = now_ms;
-        self.inflight.put_again(self.version, &mut self.out)
-    }
-
-    fn handle_publish<'a>(
-        &mut self,
-        now_ms: u64,
-        publish: Publish<'a>,
-    ) -> Result<Option<ClientEvent<'a>>, Error> {
-        if publish.properties.value(PropertyId::TopicAlias).is_some() {
-            return Err(Error::TopicAliasInvalid("MQTT-3.1.2-26"));
-        }
-        let Some(id) = publish.id else {
-            return Ok(Some(ClientEvent::Publish(publish)));
-        };
-        match self.received.get(&id) {
-            Some(Received::Recorded) if publish.qos == QoS::ExactlyOnce => {
-                self.send(now_ms, &Packet::Ack(Ack::success(AckKind::PubRec, id)))?;
-                Ok(None)
-            }
-            Some(Received::Pending(QoS::ExactlyOnce)) if publish.qos == QoS::ExactlyOnce => {
-                Ok(None)
-            }
-            _ => {
-                self.received.insert(id, Received::Pending(publish.qos));
-                Ok(Some(ClientEvent::Publish(publish)))
-            }
-        }
-    }
-
-    fn handle_ack<'a>(
-        &mut self,
-        now_ms: u64,
-        ack: &Ack<'_>,
-    ) -> Result<Option<ClientEvent<'a>>, Error> {
-        if ack.kind == AckKind::PubRel {
-            let reason = match self.received.remove(&ack.id) {
-                Some(Received::Recorded) => 0,
-                Some(Received::Pending(_)) | None => UNKNOWN_ID,
-            };
-            let complete = Ack {
-                reason,
-                ..Ack::success(AckKind::PubComp, ack.id)
-            };
-            self.send(now_ms, &Packet::Ack(complete))?;
-            return Ok(None);
-        }
-        match self.inflight.acknowledge(ack) {
-            Step::Done => Ok(Some(ClientEvent::Acknowledged {
-                id: ack.id,
-                reason: ack.reason,
-            })),
-            Step::Release => {
-                self.send(now_ms, &Packet::Ack(Ack::success(AckKind::PubRel, ack.id)))?;
-                Ok(None)
-            }
-            Step::Unknown if ack.kind == AckKind::PubRec && ack.reason < 0x80 => {
-                let unknown = Ack {
-                    reason: UNKNOWN_ID,
-                    ..Ack::success(AckKind::PubRel, ack.id)
-                };
-                self.send(now_ms, &Packet::Ack(unknown))?;
-                Ok(None)
-            }
-            Step::Unknown => Ok(None),
-        }
-    }
-
     fn forget_session(&mut self) {
         self.inflight.clear();
         self.received.clear();
@@ -464,12 +436,7 @@ impl Client {
     }
 
     fn send(&mut self, now_ms: u64, packet: &Packet<'_>) -> Result<(), Error> {
-        let start = self.out.len();
-        packet.encode(self.version, &mut self.out)?;
-        if self.out.len() - start > self.max_out {
-            self.out.truncate(start);
-            return Err(Error::Unencodable);
-        }
+        self.sender.put(&mut self.out, packet)?;
         self.last_sent_ms = now_ms;
         Ok(())
     }
@@ -481,4 +448,17 @@ impl Client {
             Err(Error::NotConnected)
         }
     }
+}
+
+/// Appends a kept packet as it is sent now: with its own id and flags, perhaps with an alias.
+/// Returns how many were written: none if it is too large for the server.
+fn put_copy(
+    sender: &mut Sender,
+    out: &mut Vec<u8>,
+    version: Version,
+    packet: &[u8],
+) -> Result<usize, Error> {
+    let end = u32::try_from(packet.len()).map_err(|_| Error::Unencodable)?;
+    let packets = Packets::new(packet, std::slice::from_ref(&end));
+    sender.put_run(out, packets, Copies::new(version, Patch::as_stored(packet)))
 }

@@ -1,6 +1,6 @@
 //! Liveness of a connection, by a clock in the test, and what an idle one costs.
 
-use super::{Accept, Connection, Event};
+use super::{Accept, Connection, Event, Extension};
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::packet::Version::V311;
@@ -66,4 +66,7 @@ fn an_idle_machine_holds_no_memory() {
         "{}",
         size_of::<Connection>()
     );
+    let extension = size_of::<Extension>();
+    assert!(extension <= 160, "what MQTT 5.0 adds: {extension}");
+    assert!(connected(V311).extension.is_none());
 }

@@ -1,6 +1,6 @@
 //! AUTH (3.15), MQTT 5.0 only.
 
-use super::ack::{put_reason, read_reason};
+use super::ack::read_reason;
 use crate::codec::{Frame, put_packet};
 use crate::error::Error;
 use crate::properties::{Place, Properties};
@@ -16,7 +16,8 @@ pub struct Auth<'a> {
 }
 
 impl<'a> Auth<'a> {
-    /// Decodes the packet.
+    /// Decodes the packet. Reason and property length may be absent together only: unlike
+    /// DISCONNECT, AUTH has no form with a reason alone (3.15.2).
     ///
     /// # Errors
     /// What the packet breaks.
@@ -30,6 +31,9 @@ impl<'a> Auth<'a> {
         if !matches!(reason, 0x00 | 0x18 | 0x19) {
             return Err(Error::Protocol("MQTT-3.15.2-1"));
         }
+        if frame.body().len() == 1 {
+            return Err(Error::Malformed("3.15.2.2"));
+        }
         Ok(Self { reason, properties })
     }
 
@@ -39,7 +43,10 @@ impl<'a> Auth<'a> {
     /// `Unencodable`; then nothing was appended.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), Error> {
         put_packet(out, 0xF0, |out| {
-            put_reason(out, self.reason, self.properties);
+            if self.reason != 0 || !self.properties.is_empty() {
+                out.push(self.reason);
+                self.properties.put(out);
+            }
             Ok(())
         })
     }

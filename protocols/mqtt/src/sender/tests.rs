@@ -306,7 +306,7 @@ fn answers(properties: Properties<'_>) -> [(Packet<'_>, &'static str); 3] {
     [
         (Packet::Ack(ack), "5003 0001 97"),
         (Packet::SubAck(suback), "9004 0001 00 80"),
-        (Packet::Auth(Auth { reason, properties }), "F001 18"),
+        (Packet::Auth(Auth { reason, properties }), "F002 18 00"),
     ]
 }
 

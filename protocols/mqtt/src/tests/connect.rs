@@ -290,6 +290,7 @@ fn rule_8_connack_and_auth_are_checked() {
         (V311, "2003 00 00 00", Error::Malformed("2.1.4")),
         (V5, "2006 00 00 03 21 0000", Error::Protocol("3.1.2.11.3")),
         (V5, "F001 01", Error::Protocol("MQTT-3.15.2-1")),
+        (V5, "F001 18", Error::Malformed("3.15.2.2")),
         (V5, "F100", Error::Malformed("MQTT-3.15.1-1")),
         (V5, "F005 18 03 16 0000", Error::Protocol("3.1.2.11.10")),
     ];

@@ -4,11 +4,14 @@
 
 mod connect;
 mod copies;
+mod differential;
 mod properties;
 mod publish;
 mod requests;
 mod runs;
 mod session;
+mod soak;
+mod table;
 mod vectors;
 
 use crate::codec::{Framed, frame};

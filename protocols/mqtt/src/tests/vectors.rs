@@ -324,18 +324,21 @@ fn request_vectors() -> Vec<(Version, &'static str, Packet<'static>)> {
     ]
 }
 
-#[test]
-fn every_vector_reads_and_writes_alike() {
-    let vectors = [
+/// The whole table.
+pub(super) fn all() -> Vec<(Version, &'static str, Packet<'static>)> {
+    [
         connect_vectors(),
         connection_vectors(),
         message_vectors(),
         ack_vectors(),
         request_vectors(),
     ]
-    .into_iter()
-    .flatten();
-    for (version, text, packet) in vectors {
+    .concat()
+}
+
+#[test]
+fn every_vector_reads_and_writes_alike() {
+    for (version, text, packet) in all() {
         let bytes = hex(text);
         assert_eq!(decode(version, &bytes), Ok(packet), "{text}");
         let mut out = b"before".to_vec();

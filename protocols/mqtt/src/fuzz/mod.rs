@@ -1,6 +1,12 @@
 //! Bodies of the fuzz targets, shared with the property tests. They take any bytes and assert
 //! what must hold for all of them; a panic is a finding.
 
+mod broker;
+mod ledger;
+mod pair;
+
+pub use self::pair::pair;
+
 use crate::client::Client;
 use crate::codec::{Framed, frame};
 use crate::connection::{Accept, Connection, Event};

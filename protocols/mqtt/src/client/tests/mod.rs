@@ -1,5 +1,7 @@
 //! The client machine, alone and joined to the server machine by a clock in the test.
 
+mod terms;
+
 use super::{Client, ClientEvent};
 use crate::connection::{Accept, Connection, Event};
 use crate::error::Error;
@@ -144,17 +146,18 @@ fn run(client: &mut Client, server: &mut Connection, now_ms: u64) -> Vec<String>
         while let Some(event) = client.poll_event(now_ms, &reply, &mut at) {
             let event = event.unwrap();
             seen.push(match event {
-                ClientEvent::Publish(publish) => {
-                    if let Some(id) = publish.id {
+                ClientEvent::Publish(Publish { id, qos, .. }) => {
+                    if let Some(id) = id {
                         client.acknowledge(now_ms, id).unwrap();
                     }
-                    format!("message {}", publish.qos as u8)
+                    format!("message {}", qos as u8)
                 }
                 ClientEvent::Acknowledged { id, .. } => format!("done {id}"),
                 ClientEvent::Connected(_) => "connected".into(),
                 ClientEvent::Subscribed(suback) => format!("subscribed {:?}", suback.reasons),
                 ClientEvent::Unsubscribed(_) => "unsubscribed".into(),
                 ClientEvent::Pong => "pong".into(),
+                ClientEvent::Auth(_) => "auth".into(),
                 ClientEvent::Disconnect(_) => "disconnect".into(),
             });
         }
