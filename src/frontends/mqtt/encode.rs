@@ -2,6 +2,9 @@
 //! and, for a receiver of 5.0, the properties of its way written anew; one of another protocol is
 //! converted through the canonical view. Large bodies are not copied.
 
+#[cfg(test)]
+mod tests;
+
 use ternmq_core::dialect::Dialect;
 use ternmq_core::ids::Tag;
 use ternmq_core::message::Run;

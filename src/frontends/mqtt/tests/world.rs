@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::engine::{Charge, Link};
+use crate::frontends::mqtt::auth::Method;
 use crate::frontends::mqtt::{Mqtt, MqttOptions, SysValues};
 use crate::frontends::tests::{self as shared, Seat, pause, soon};
 use crate::frontends::{Ended, Frontend};
@@ -47,6 +48,18 @@ impl World {
         self.0.exhaust()
     }
 
+    /// A client that has said nothing yet, for a server with these methods of authentication.
+    pub(in crate::frontends::mqtt) fn stranger(&self, methods: Vec<Arc<dyn Method>>) -> Client {
+        let options = MqttOptions {
+            methods,
+            ..options()
+        };
+        Client {
+            seat: self.0.seat(Mqtt::new(Arc::new(options))),
+            said: Vec::new(),
+        }
+    }
+
     /// A client that is connected.
     pub(super) async fn client(&self) -> Client {
         let mut client = Client {
@@ -62,15 +75,15 @@ impl World {
 }
 
 /// One connection.
-pub(super) struct Client {
-    pub(super) seat: Seat<Mqtt>,
+pub(in crate::frontends::mqtt) struct Client {
+    pub(in crate::frontends::mqtt) seat: Seat<Mqtt>,
     /// Said by the server and not awaited yet.
-    pub(super) said: Vec<u8>,
+    pub(in crate::frontends::mqtt) said: Vec<u8>,
 }
 
 impl Client {
     /// Input as it is read; what is not taken comes again with the next.
-    pub(super) fn feed(&mut self, input: &[u8]) -> Result<(), Ended> {
+    pub(in crate::frontends::mqtt) fn feed(&mut self, input: &[u8]) -> Result<(), Ended> {
         self.seat.feed(input)
     }
 
@@ -85,7 +98,7 @@ impl Client {
     }
 
     /// The server says exactly this next, soon.
-    pub(super) async fn until(&mut self, wanted: &[u8]) {
+    pub(in crate::frontends::mqtt) async fn until(&mut self, wanted: &[u8]) {
         let heard = async {
             while self.said.len() < wanted.len() {
                 self.release().unwrap();
@@ -99,7 +112,7 @@ impl Client {
     }
 
     /// Why the front-end ends, soon.
-    pub(super) async fn ended(&mut self) -> Ended {
+    pub(in crate::frontends::mqtt) async fn ended(&mut self) -> Ended {
         let ended = async {
             loop {
                 if let Err(ended) = self.release() {

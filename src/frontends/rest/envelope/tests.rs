@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use ternmq_core::address::Address;
 use ternmq_core::dialect::Dialect;
 use ternmq_core::ids::{ConsumerKey, QueueId};
-use ternmq_core::message::{Envelope, Format, Run};
+use ternmq_core::message::{Assurance, Envelope, Format, Run};
 
 use super::*;
 use crate::frontends::{canonical, rest};
@@ -23,7 +23,7 @@ fn delivery(format: Format, stored: &[u8]) -> Delivery {
     let envelope = Envelope {
         address: Address::parse("a.b", Dialect::Canonical, 100).unwrap(),
         durable: true,
-        at_most_once: false,
+        assurance: Assurance::AtLeastOnce,
         priority: 4,
         expires_ms: 0,
         timestamp_ms: 1,
@@ -38,7 +38,10 @@ fn delivery(format: Format, stored: &[u8]) -> Delivery {
         sequence: 9,
         attempts: 0,
         duplicate: false,
+        second_step: false,
         retained: false,
+        granted: 1,
+        subscriptions: None,
         origin: None,
     }
 }

@@ -1,0 +1,8 @@
+//! What MQTT 5.0 adds, over real sockets.
+
+pub(super) mod client;
+mod connect;
+mod deliver;
+mod foreign;
+mod publish;
+mod subscribe;
