@@ -68,8 +68,13 @@ pub(in crate::mqtt) fn block(properties: &[Property]) -> Vec<u8> {
 
 /// Reads a block; returns what follows it.
 pub(in crate::mqtt) fn read_block(bytes: &[u8]) -> (Vec<Property>, &[u8]) {
-    let (length, bytes) = (usize::from(bytes[0]), &bytes[1..]);
-    assert!(length < 128);
+    let (length, bytes) = match *bytes {
+        [low, high, ..] if low >= 128 => {
+            let length = usize::from(low & 0x7f) | usize::from(high) << 7;
+            (length, &bytes[2..])
+        }
+        _ => (usize::from(bytes[0]), &bytes[1..]),
+    };
     let (mut block, rest) = bytes.split_at(length);
     let mut properties = Vec::new();
     while let Some((&id, value)) = block.split_first() {

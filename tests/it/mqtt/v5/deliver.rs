@@ -139,3 +139,38 @@ async fn large_messages_arrive_whole_in_every_version() {
         writers[0].packet();
     }
 }
+
+/// Mutant caught: a plain PUBCOMP for an id that is not known.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r40_unknown_ids_of_the_second_step_are_told() {
+    let server = Server::start().await;
+    let mut client = clean(&server, "r40");
+    client.send(&ack(0x62, 9, 0));
+    client.expect(&[0x70, 3, 0, 9, 0x92]);
+    client.send(&ack(0x50, 9, 0));
+    client.expect(&[0x62, 3, 0, 9, 0x92]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r30_a_message_that_was_sent_expires_no_more() {
+    let server = Server::start().await;
+    let expiry = [long(SESSION_EXPIRY, 100)];
+    let mut kept = with("r30", &expiry);
+    kept.clean = false;
+    let mut client = kept.accepted(&server, false);
+    client.subscribe5(&[], &[("r30", 2)]);
+    let mut writer = clean(&server, "writer");
+    for (id, body) in [(1, b"a"), (2, b"b")] {
+        writer.send(&publish(0x34, "r30", id, &[long(MESSAGE_EXPIRY, 1)], body));
+        writer.packet();
+    }
+    let ids = [b"a", b"b"].map(|body| client.message5("r30", body).id);
+    client.send(&ack(0x50, ids[0], 0));
+    assert_eq!(client.packet().id_of(0x62).unwrap(), ids[0]);
+    drop(client);
+    tokio::time::sleep(std::time::Duration::from_millis(1_300)).await;
+    let mut client = kept.accepted(&server, true);
+    assert_eq!(client.packet().id_of(0x62).unwrap(), ids[0]);
+    let again = client.message5("r30", b"b");
+    assert_eq!((again.id, again.first), (ids[1], 0x3c));
+}

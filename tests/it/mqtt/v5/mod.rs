@@ -2,6 +2,7 @@
 
 pub(super) mod client;
 mod connect;
+mod cross;
 mod deliver;
 mod foreign;
 mod publish;
