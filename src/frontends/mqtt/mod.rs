@@ -3,7 +3,7 @@
 //! One session of the core per client id; its lane's tags become packet ids. A message keeps the
 //! PUBLISH packet it came in as its encoded original ([`FORMAT`], [`FORMAT_V5`]), so most deliveries
 //! are copies with another packet id. The versions share all code; where they differ is in what
-//! the machine reads and writes, and in how a refusal is told ([`Exit`]).
+//! the machine reads and writes, and in how a refusal is told.
 
 pub mod auth;
 mod blocks;
