@@ -78,6 +78,7 @@ impl Page {
             ("unrouted", broker.unrouted),
             ("subscription_full", broker.dropped_full),
             ("slow_subscriber", stats.dropped_slow),
+            ("too_large", stats.dropped_too_large),
             ("no_dead_letter_address", broker.dropped_no_address),
         ];
         self.family(

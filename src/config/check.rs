@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
+use ternmq_core::address::Filter;
+use ternmq_core::dialect::{Dialect, MAX_NAME_BYTES};
 use ternmq_core::settings::AddressRule;
 
-use super::Config;
 use super::listeners::Listener;
 use super::size::ByteSize;
 use super::source::KeyPath;
+use super::{Config, Mqtt};
 
 /// A value that cannot be used.
 #[derive(Debug)]
@@ -149,8 +151,16 @@ fn check_protocols(config: &Config) -> Result<(), Violation> {
                 mqtt.max_keep_alive_s.unwrap_or(1).into(),
                 1..=65_535,
             ),
+            ("receive_maximum", mqtt.receive_maximum.into(), 1..=65_535),
+            (
+                "topic_alias_maximum",
+                mqtt.topic_alias_maximum.into(),
+                0..=1_000,
+            ),
+            ("sys_interval_s", mqtt.sys_interval_s.into(), 1..=3_600),
         ],
     )?;
+    check_mqtt_names(mqtt)?;
     let [send, hear] = stomp.heart_beat_ms;
     check_numbers(
         "stomp",
@@ -182,6 +192,34 @@ fn check_protocols(config: &Config) -> Result<(), Violation> {
             ("event_resume_ms", rest.event_resume_ms, 0..=HOUR_MS),
         ],
     )
+}
+
+fn check_mqtt_names(mqtt: &Mqtt) -> Result<(), Violation> {
+    let key = |name| KeyPath::new("mqtt").key(name);
+    if mqtt.deny.len() > MAX_DENIED {
+        let reason = format!("{} filters", mqtt.deny.len());
+        let allowed = format!("at most {MAX_DENIED} filters");
+        return Err(violation(key("deny"), reason, allowed));
+    }
+    let wrong = |text: &String| Filter::parse(text, Dialect::Mqtt, MAX_NAME_BYTES).is_err();
+    if let Some(text) = mqtt.deny.iter().find(|text| wrong(text)) {
+        let reason = format!("`{text}` is no topic filter");
+        let allowed = "MQTT filters such as `a/b` and `a/+/#`";
+        return Err(violation(key("deny"), reason, allowed));
+    }
+    let prefix = mqtt.response_topic_prefix.as_deref();
+    if prefix.is_some_and(|text| text.len() > 1_000 || text.contains(['+', '#', '\0'])) {
+        let allowed = "the beginning of a topic name, at most 1000 bytes";
+        let reason = "the prefix cannot begin a topic name";
+        return Err(violation(key("response_topic_prefix"), reason, allowed));
+    }
+    let reference = mqtt.server_reference.as_deref();
+    if reference.is_some_and(|text| text.is_empty() || text.len() > 1_000 || text.contains('\0')) {
+        let allowed = "a host name, with a port if wanted, at most 1000 bytes";
+        let reason = "not a reference to a server";
+        return Err(violation(key("server_reference"), reason, allowed));
+    }
+    Ok(())
 }
 
 fn check_listeners(config: &Config) -> Result<(), Violation> {
@@ -367,6 +405,8 @@ fn violation(key: KeyPath, reason: impl Into<String>, allowed: impl Into<String>
     }
 }
 
+/// Filters of `mqtt.deny`: each is looked at for every new topic of a connection.
+const MAX_DENIED: usize = 100;
 const HOUR_MS: u32 = 3_600_000;
 const YEAR_MS: u64 = 31_536_000_000;
 const PAGE_BYTES: u64 = 4_096;

@@ -19,6 +19,27 @@ pub struct Mqtt {
     /// Longest keep-alive, in seconds; a longer one, or none, is cut down, and a 5.0 client is told
     /// (3.2.2.3.14). 1 to 65,535; default: the client's wish.
     pub max_keep_alive_s: Option<u16>,
+    /// QoS 1 and 2 messages that a 5.0 client may have unacknowledged; one more ends the connection
+    /// with 0x93 (3.2.2.3.3). 1 to 65,535; default 1,000.
+    pub receive_maximum: u16,
+    /// Topic aliases that a client may use, and that it is given if it takes them (3.2.2.3.8). 0 to
+    /// 1,000; default 16.
+    pub topic_alias_maximum: u16,
+    /// Whether a payload that says it is UTF-8 must be; if not, it ends the connection with 0x99
+    /// (3.3.2.3.2). Default false.
+    pub check_payload_format: bool,
+    /// Filters of topics that nobody may publish or subscribe to. At most 100; default none.
+    pub deny: Vec<String>,
+    /// Whether SUBACK refuses what is denied with 0x80 instead of 0x87. Default false.
+    pub obscure_denied: bool,
+    /// Server that 5.0 clients are sent to when this one stops, as Server Reference (4.11). Default
+    /// none.
+    pub server_reference: Option<String>,
+    /// What topics for answers begin with: with the client id it makes the Response Information
+    /// (3.2.2.3.15) of a client that asks for it. Default none.
+    pub response_topic_prefix: Option<String>,
+    /// Seconds between two rounds of `$SYS` topics. 1 to 3,600; default 10.
+    pub sys_interval_s: u16,
 }
 
 impl Default for Mqtt {
@@ -28,6 +49,14 @@ impl Default for Mqtt {
             retain_available: true,
             max_session_expiry_s: None,
             max_keep_alive_s: None,
+            receive_maximum: 1_000,
+            topic_alias_maximum: 16,
+            check_payload_format: false,
+            deny: Vec::new(),
+            obscure_denied: false,
+            server_reference: None,
+            response_topic_prefix: None,
+            sys_interval_s: 10,
         }
     }
 }

@@ -393,7 +393,25 @@ proptest! {
 }
 
 /// Text of a file, the place of its mistake, the key, and words of what is allowed.
-const MISTAKES: [(&str, (usize, usize), &str, &str); 27] = [
+const MISTAKES: [(&str, (usize, usize), &str, &str); 30] = [
+    (
+        "[mqtt]\nreceive_maximum = 0\n",
+        (2, 19),
+        "mqtt.receive_maximum",
+        "1 to 65535",
+    ),
+    (
+        "[mqtt]\ndeny = [\"a\", \"a/#/b\"]\n",
+        (2, 8),
+        "mqtt.deny",
+        "MQTT filters",
+    ),
+    (
+        "[mqtt]\nresponse_topic_prefix = \"a/+\"\n",
+        (2, 25),
+        "mqtt.response_topic_prefix",
+        "topic name",
+    ),
     ("[limit]\n", (1, 2), "limit", "`limits`"),
     (
         "[limits]\nmemory = 1.5\n",

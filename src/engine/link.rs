@@ -61,6 +61,11 @@ impl Link {
         shared.budget.reserve(&shared.slots, self.id, bytes)
     }
 
+    /// Counts messages that are not sent because this client takes none so large.
+    pub fn count_too_large(&self, messages: u64) {
+        self.shared.counters.add_too_large(messages);
+    }
+
     /// The largest body, in bytes, that one publish may have.
     pub fn largest_publish(&self) -> usize {
         self.shared.largest_publish()

@@ -356,6 +356,7 @@ impl Shared {
             waiting_for_disk,
             prepare_failure: self.pool.failure(),
             dropped_slow: self.counters.dropped_slow(),
+            dropped_too_large: self.counters.dropped_too_large(),
             clock_jumps: self.clock.jumps(),
             checkpoints: self.counters.checkpoints(),
             copied_forward: self.counters.copied_forward(),

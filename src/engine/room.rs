@@ -22,7 +22,7 @@ const RECORDS_MAX: usize = 512 << 10;
 /// What the headers of blocks may take of a reservation, twice.
 const BLOCKS: usize = 8 << 10;
 /// What a commit must hold beside the records of one step of the core.
-const COMMIT_REST: usize = 24 << 10;
+const COMMIT_REST: usize = 23 << 10;
 const SEGMENT_MIN: u64 = 256 << 10;
 /// Parked commands are looked at again after this many milliseconds.
 const RETRY_MS: u64 = 100;

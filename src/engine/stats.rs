@@ -29,6 +29,8 @@ pub struct Stats {
     pub prepare_failure: Option<String>,
     /// Messages without queue dropped because a subscriber was slow (law L23).
     pub dropped_slow: u64,
+    /// Messages that were not sent because their receiver takes none so large.
+    pub dropped_too_large: u64,
     /// Forward jumps of the wall clock over 60 s (law L17).
     pub clock_jumps: u64,
     /// Checkpoints written.
@@ -53,6 +55,7 @@ pub struct Stats {
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     dropped_slow: AtomicU64,
+    dropped_too_large: AtomicU64,
     checkpoints: AtomicU64,
     copied_forward: AtomicU64,
     pub(crate) publish_to_durable: Histogram,
@@ -73,6 +76,17 @@ impl Counters {
 
     pub(crate) fn dropped_slow(&self) -> u64 {
         self.dropped_slow.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn add_too_large(&self, messages: u64) {
+        if messages > 0 {
+            self.dropped_too_large
+                .fetch_add(messages, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn dropped_too_large(&self) -> u64 {
+        self.dropped_too_large.load(Ordering::Relaxed)
     }
 
     pub(crate) fn add_checkpoint(&self) {

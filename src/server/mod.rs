@@ -6,6 +6,7 @@
 
 mod http;
 mod options;
+mod sys;
 #[cfg(test)]
 mod tests;
 
@@ -25,7 +26,7 @@ use tokio::time::Instant;
 use crate::config::{Config, Protocol, Protocols};
 use crate::connection::{Counters, Environment};
 use crate::engine::{Engine, EngineError, RealVfs};
-use crate::frontends::mqtt::Mqtt;
+use crate::frontends::mqtt::{Mqtt, SysValues};
 use crate::frontends::stomp::Stomp;
 use crate::frontends::{ByteProtocol, Registry};
 use crate::listener::{BindError, Hall, Listener};
@@ -88,8 +89,7 @@ impl Server {
     /// # Errors
     /// See [`ServerError`]; nothing runs then.
     pub async fn start(config: Config) -> Result<Self, ServerError> {
-        let registry = registry(&config)?;
-        Self::start_with(config, registry).await
+        Self::start_by(config, registry).await
     }
 
     /// [`Server::start`] with front-ends of the caller's choice.
@@ -97,8 +97,16 @@ impl Server {
     /// # Errors
     /// See [`ServerError`]; nothing runs then.
     pub async fn start_with(config: Config, registry: Registry) -> Result<Self, ServerError> {
+        Self::start_by(config, |_, _| Ok(registry)).await
+    }
+
+    async fn start_by(
+        config: Config,
+        make: impl FnOnce(&Config, &Engine) -> Result<Registry, ServerError>,
+    ) -> Result<Self, ServerError> {
         let engine = open_engine(&config).await?;
-        let started = Self::begin(&config, registry, engine.clone());
+        let registry = make(&config, &engine);
+        let started = registry.and_then(|made| Self::begin(&config, made, engine.clone()));
         if started.is_err() {
             finish(engine).await.ok();
         }
@@ -247,9 +255,11 @@ async fn serve(config: Config) -> Result<(), ServerError> {
 }
 
 /// The front-ends of this build.
-fn registry(config: &Config) -> Result<Registry, ServerError> {
+fn registry(config: &Config, engine: &Engine) -> Result<Registry, ServerError> {
     let mut registry = Registry::default();
-    let mqtt = Arc::new(options::mqtt(config));
+    let (engine, started) = (engine.clone(), engine.now());
+    let values = SysValues::new(move || sys::values(&engine, started));
+    let mqtt = Arc::new(options::mqtt(config, values)?);
     registry.insert(ByteProtocol::Mqtt, move |_| {
         Box::new(Mqtt::new(Arc::clone(&mqtt)))
     });

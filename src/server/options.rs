@@ -14,7 +14,7 @@ use super::ServerError;
 use crate::config::{Config, Protocol, Wildcards};
 use crate::connection::ConnectionOptions;
 use crate::engine::{Engine, EngineOptions, Seed};
-use crate::frontends::mqtt::MqttOptions;
+use crate::frontends::mqtt::{MqttOptions, SysValues};
 use crate::frontends::rest::{RestLimits, RestOptions, RestState};
 use crate::frontends::stomp::StompOptions;
 
@@ -60,22 +60,38 @@ pub(super) fn connection(config: &Config) -> ConnectionOptions {
     }
 }
 
-/// Of the MQTT front-end.
-pub(super) fn mqtt(config: &Config) -> MqttOptions {
+/// Of the MQTT front-end; `sys` gives what `$SYS` topics say.
+///
+/// # Errors
+/// The system has no randomness.
+pub(super) fn mqtt(config: &Config, sys: SysValues) -> Result<MqttOptions, ServerError> {
     let usize_of = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-    MqttOptions {
+    let mqtt = &config.mqtt;
+    let mut epoch = [0; 8];
+    fill_random(&mut epoch)?;
+    Ok(MqttOptions {
         max_packet_bytes: usize_of(config.max_frame_bytes(Protocol::Mqtt)),
-        max_inflight: config.mqtt.max_inflight.unwrap_or(u16::MAX),
-        session_expiry_ms: config
-            .mqtt
+        max_inflight: mqtt.max_inflight.unwrap_or(u16::MAX),
+        receive_maximum: mqtt.receive_maximum,
+        topic_alias_maximum: mqtt.topic_alias_maximum,
+        session_expiry_ms: mqtt
             .max_session_expiry_s
             .filter(|&seconds| seconds != u32::MAX)
             .map(|seconds| u64::from(seconds) * 1_000),
-        max_keep_alive_s: config.mqtt.max_keep_alive_s,
-        retain_available: config.mqtt.retain_available,
+        max_keep_alive_s: mqtt.max_keep_alive_s,
+        retain_available: mqtt.retain_available,
+        check_payload_format: mqtt.check_payload_format,
         max_name_bytes: config.limits.max_name_bytes as usize,
         read_ahead_bytes: usize_of(config.limits.read_ahead_bytes.0),
-    }
+        deny: mqtt.deny.clone().into(),
+        obscure_denied: mqtt.obscure_denied,
+        server_reference: mqtt.server_reference.clone(),
+        response_prefix: mqtt.response_topic_prefix.clone(),
+        sys_interval_ms: u64::from(mqtt.sys_interval_s) * 1_000,
+        sys,
+        methods: Vec::new(),
+        epoch: u64::from_le_bytes(epoch),
+    })
 }
 
 /// Of the STOMP front-end.

@@ -1,7 +1,4 @@
-//! Deliveries to PUBLISH packets, and what becomes of them: packet ids, room, settlement.
-//!
-//! A message of MQTT is copied as it came in, with flags and packet id written anew; one of
-//! another protocol is converted through the canonical view and counts as QoS 1.
+//! What becomes of deliveries: packet ids, room, settlement. How they are written is in `encode`.
 
 #[cfg(test)]
 mod tests;
@@ -9,16 +6,15 @@ mod tests;
 use std::collections::VecDeque;
 
 use ternmq_core::command::{Command, Outcome, Settle, Tags};
-use ternmq_core::dialect::Dialect;
 use ternmq_core::effect::Delivery;
 use ternmq_core::ids::{ConsumerKey, Tag};
-use ternmq_core::message::Run;
-use ternmq_mqtt::{Copies, Packets, Patch, Properties, QoS, Version};
-use ternmq_mqtt::{patch_head, patch_run};
+use ternmq_core::message::{Assurance, Run};
+use ternmq_mqtt::{AckKind, Patch, QoS, put_acks};
 
-use super::{FORMAT, FORMAT_V5, State};
+use super::State;
+use super::encode::Messages;
 use crate::engine::Outgoing;
-use crate::frontends::{Output, PIECE_BYTES, Turn, canonical};
+use crate::frontends::{Output, Turn};
 
 /// Marks deliveries that are not settled by the client: they have no packet id.
 const UNSETTLED: ConsumerKey = ConsumerKey(u32::MAX);
@@ -68,18 +64,32 @@ fn accepted(first: Tag, n: u32) -> Settle {
 }
 
 /// The packet id of a tag.
-fn packet_id(tag: Tag) -> u16 {
+pub(super) fn packet_id(tag: Tag) -> u16 {
     u16::try_from((tag.max(1) - 1) % IDS + 1).unwrap_or(1)
 }
 
 impl Deliveries {
     /// The deliveries that consecutive packet ids stand for, as far as they can have been sent:
     /// the newest ones with these ids. Which of them are held the core knows.
-    pub(super) fn settle(&self, first: u16, n: usize) -> Option<Settle> {
+    pub(super) fn tags(&self, first: u16, n: usize) -> Option<(Tag, u32)> {
         let back = (Tag::from(packet_id(self.newest)) + IDS - Tag::from(first)) % IDS;
         let first = self.newest.checked_sub(back).filter(|tag| *tag > 0)?;
         let n = Tag::try_from(n).ok()?.min(self.newest - first + 1);
-        Some(accepted(first, u32::try_from(n).ok()?))
+        Some((first, u32::try_from(n).ok()?))
+    }
+
+    /// They are done.
+    pub(super) fn settle(&self, first: u16, n: usize) -> Option<Settle> {
+        self.tags(first, n).map(|(first, n)| accepted(first, n))
+    }
+
+    /// The client does not take a delivery at all: nothing is encoded, and it is done.
+    fn pass_over(&mut self, delivery: &Delivery, commands: &mut Vec<Command>) {
+        if delivery.tag > 0 {
+            let last = delivery.tag + Tag::from(delivery.count) - 1;
+            self.newest = self.newest.max(last);
+        }
+        commands.push(Command::Room(delivery.room()));
     }
 
     /// Notes an encoded delivery at the end of the output.
@@ -148,152 +158,93 @@ impl State {
                 first,
                 count,
                 retained,
-                ..
+                subscriptions,
             } => {
+                let expires_ms = run.envelope.expires_ms;
+                if expires_ms > 0 && expires_ms <= turn.now.wall_ms {
+                    return;
+                }
                 let patch = Patch {
                     first_id: 0,
                     qos: QoS::AtMostOnce,
                     dup: false,
                     retain: *retained,
                 };
-                self.encode(run, *first, *count, patch, turn.output);
-            }
-            Outgoing::Delivery(delivery) => {
-                let asked = if delivery.tag == 0 {
-                    QoS::AtMostOnce
-                } else {
-                    QoS::AtLeastOnce
+                let messages = Messages {
+                    run,
+                    first: *first,
+                    count: *count,
+                    patch,
+                    expiry_s: expiry_s(run, turn),
+                    subscription_ids: subscriptions.as_deref().unwrap_or_default(),
                 };
-                let patch = Patch {
-                    first_id: packet_id(delivery.tag),
-                    qos: asked,
-                    dup: delivery.duplicate && asked > QoS::AtMostOnce,
-                    retain: delivery.retained,
-                };
-                let Delivery {
-                    run, first, count, ..
-                } = delivery;
-                let sent = self.encode(run, *first, *count, patch, turn.output);
-                let acknowledged = sent && asked.min(stored_qos(run)) > QoS::AtMostOnce;
-                self.deliveries.note(delivery, acknowledged, turn.output);
+                let dropped = self.encode(&messages, turn.output);
+                turn.link.count_too_large(dropped.len() as u64);
+            }
+            Outgoing::Delivery(delivery) if delivery.second_step => {
+                let (first, n) = (packet_id(delivery.tag), delivery.count as usize);
+                put_acks(turn.output.buffer(), AckKind::PubRel, first, n);
+                self.deliveries.note(delivery, true, turn.output);
+            }
+            Outgoing::Delivery(delivery) => self.deliver_messages(delivery, turn),
+        }
+    }
+
+    fn deliver_messages(&mut self, delivery: &Delivery, turn: &mut Turn<'_>) {
+        let run = &*delivery.run;
+        let qos = delivered_qos(delivery);
+        let patch = Patch {
+            first_id: packet_id(delivery.tag),
+            qos,
+            dup: delivery.duplicate && qos > QoS::AtMostOnce,
+            retain: delivery.retained,
+        };
+        // Where an expired message was moved to it has no age any more (law L15).
+        let expiry_s = expiry_s(run, turn).filter(|_| delivery.origin.is_none());
+        let messages = Messages {
+            run,
+            first: delivery.first,
+            count: delivery.count,
+            patch,
+            expiry_s,
+            subscription_ids: delivery.subscriptions.as_deref().unwrap_or_default(),
+        };
+        let dropped = self.encode(&messages, turn.output);
+        if dropped.len() < delivery.count as usize {
+            let acknowledged = qos > QoS::AtMostOnce;
+            self.deliveries.note(delivery, acknowledged, turn.output);
+        } else {
+            self.deliveries.pass_over(delivery, turn.commands);
+        }
+        // Too large for the client counts as completed [MQTT-3.1.2-25].
+        turn.link.count_too_large(dropped.len() as u64);
+        if delivery.tag > 0 {
+            for offset in dropped {
+                let settle = accepted(delivery.tag + Tag::from(offset), 1);
+                turn.commands.push(Command::Settle(settle));
             }
         }
     }
-
-    /// Appends messages of a run; false if MQTT cannot carry them.
-    fn encode(
-        &mut self,
-        run: &Run,
-        first: u32,
-        count: u32,
-        patch: Patch,
-        output: &mut Output,
-    ) -> bool {
-        match run.format {
-            FORMAT if self.version < Version::V5 => {
-                copy(run, first, count, patch, output);
-                true
-            }
-            FORMAT => self.convert(run, (first, count), patch, Version::V311, output),
-            FORMAT_V5 => self.convert(run, (first, count), patch, Version::V5, output),
-            _ => self.translate(run, (first, count), patch, output),
-        }
-    }
-
-    fn convert(
-        &mut self,
-        run: &Run,
-        messages: (u32, u32),
-        patch: Patch,
-        from: Version,
-        output: &mut Output,
-    ) -> bool {
-        let mut sent = true;
-        in_parts(run, messages, |packets, offset| {
-            let first_id = packet_id(Tag::from(patch.first_id) + Tag::from(offset));
-            let copies = Copies::new(from, Patch { first_id, ..patch });
-            let written = self.sender.put_run(output.buffer(), packets, copies);
-            sent &= written == Ok(packets.len());
-        });
-        sent
-    }
-
-    /// Messages of another protocol.
-    fn translate(
-        &self,
-        run: &Run,
-        (first, count): (u32, u32),
-        patch: Patch,
-        output: &mut Output,
-    ) -> bool {
-        let topic = run.envelope.address.render(Dialect::Mqtt);
-        let mut sent = true;
-        for offset in 0..count {
-            let view = canonical::view(run, first + offset);
-            let tag = Tag::from(patch.first_id) + Tag::from(offset);
-            let packet = ternmq_mqtt::Publish {
-                topic: &topic,
-                qos: patch.qos,
-                retain: patch.retain,
-                dup: patch.dup,
-                id: Some(packet_id(tag)),
-                properties: Properties::default(),
-                payload: &view.body,
-            };
-            sent &= packet.encode(self.version, output.buffer()).is_ok();
-        }
-        sent
-    }
 }
 
-/// The QoS a run was published with; other protocols count as QoS 1.
-fn stored_qos(run: &Run) -> QoS {
-    let mqtt = run.format == FORMAT || run.format == FORMAT_V5;
-    if mqtt && run.envelope.is_at_most_once() {
-        QoS::AtMostOnce
-    } else {
-        QoS::AtLeastOnce
+/// The QoS that a delivery leaves with: the lower of what was asked for and what was granted. What
+/// did not come over MQTT counts as QoS 1.
+fn delivered_qos(delivery: &Delivery) -> QoS {
+    if delivery.tag == 0 {
+        return QoS::AtMostOnce;
     }
+    let sent = match delivery.run.envelope.assurance {
+        Assurance::AtMostOnce => QoS::AtMostOnce,
+        Assurance::AtLeastOnce => QoS::AtLeastOnce,
+        Assurance::ExactlyOnce => QoS::ExactlyOnce,
+    };
+    sent.min(QoS::from_bits(delivery.granted).unwrap_or(QoS::ExactlyOnce))
 }
 
-/// Copies packets of the receiver's encoding.
-fn copy(run: &Run, first: u32, count: u32, patch: Patch, output: &mut Output) {
-    let (start, end) = (run.start(first), run.end(first + count.max(1) - 1));
-    let bytes = run.slice(first, count);
-    let large = bytes.len() >= PIECE_BYTES;
-    let same = bytes.first() == Some(if patch.retain { &0x31 } else { &0x30 });
-    if same && large {
-        output.push(run.block().slice(start..end));
-    } else if same {
-        output.buffer().extend_from_slice(bytes);
-    } else if count == 1 && large {
-        let rest = patch_head(output.buffer(), bytes, patch);
-        output.push(run.block().slice(start + rest..end));
-    } else {
-        let out = output.buffer();
-        in_parts(run, (first, count), |packets, offset| {
-            let first_id = packet_id(Tag::from(patch.first_id) + Tag::from(offset));
-            patch_run(out, packets, Patch { first_id, ..patch });
-        });
-    }
+/// Seconds that are left of a message's life: what its sender gave it less the whole seconds it has
+/// been here \[MQTT-3.3.2-6\].
+fn expiry_s(run: &Run, turn: &Turn<'_>) -> Option<u32> {
+    let expires_ms = run.envelope.expires_ms;
+    let left_ms = expires_ms.saturating_sub(turn.now.wall_ms);
+    (expires_ms > 0).then(|| u32::try_from(left_ms.div_ceil(1_000)).unwrap_or(u32::MAX))
 }
-
-/// Goes through messages of a run in parts whose ends need no allocation; the second argument is
-/// how many came before.
-fn in_parts(run: &Run, (first, count): (u32, u32), mut visit: impl FnMut(Packets<'_>, u32)) {
-    let mut ends = [0; PART];
-    let mut done = 0;
-    while done < count {
-        let (from, n) = (first + done, (count - done).min(PART as u32));
-        let start = run.start(from);
-        for (end, message) in ends.iter_mut().zip(from..from + n) {
-            *end = u32::try_from(run.end(message) - start).unwrap_or(u32::MAX);
-        }
-        let ends = ends.get(..n as usize).unwrap_or_default();
-        visit(Packets::new(run.slice(from, n), ends), done);
-        done += n;
-    }
-}
-
-/// Messages of a part.
-const PART: usize = 64;

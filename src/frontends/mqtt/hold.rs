@@ -1,8 +1,7 @@
 //! While a packet waits, for memory or for the CONNACK, everything behind it is kept (law L20):
 //! settlements and pings alone are looked for and done at once.
 
-use ternmq_core::command::Command;
-use ternmq_mqtt::{Framed, frame, put_ping_resp};
+use ternmq_mqtt::{Ack, AckRun, Frame, Framed, frame, put_ping_resp};
 
 use super::State;
 use crate::frontends::Turn;
@@ -61,7 +60,9 @@ impl Parked {
     }
 }
 
-const PUBACK: u8 = 4;
+/// PUBACK, PUBREC, PUBREL and PUBCOMP.
+const ACKS_FROM: u8 = 4;
+const ACKS_TO: u8 = 7;
 const PINGREQ: u8 = 12;
 const DISCONNECT: u8 = 14;
 
@@ -79,7 +80,7 @@ impl State {
             match frame(rest, self.options.max_packet_bytes) {
                 Ok(Framed::Frame(packet)) => {
                     at += packet.bytes.len();
-                    self.look_at(packet.bytes, turn);
+                    self.look_at(packet, turn);
                 }
                 Ok(Framed::Need(_)) => {
                     self.parked.unfinished = rest.len();
@@ -93,30 +94,33 @@ impl State {
         }
     }
 
-    fn look_at(&mut self, packet: &[u8], turn: &mut Turn<'_>) {
-        match packet {
-            // Id 0 is malformed, and that is the machine's to say.
-            &[first, 2, high, low] if self.may_pass(first, PUBACK) && (high, low) != (0, 0) => {
-                self.settle_ids(u16::from_be_bytes([high, low]), 1, turn);
-            }
-            &[first, 0] if self.may_pass(first, PINGREQ) => {
-                put_ping_resp(turn.output.buffer());
-            }
-            packet => {
-                self.parked.bytes.extend_from_slice(packet);
-                self.parked.ended = packet.first().is_some_and(|first| first >> 4 == DISCONNECT);
+    fn look_at(&mut self, packet: Frame<'_>, turn: &mut Turn<'_>) {
+        if self.hold == Hold::Budget {
+            // What is malformed waits, and that is the machine's to say.
+            match (packet.first >> 4, packet.bytes) {
+                (ACKS_FROM..=ACKS_TO, _) => {
+                    if let Ok(ack) = Ack::decode(packet, self.version) {
+                        return self.acks(&run_of(ack), turn);
+                    }
+                }
+                (_, &[first, 0]) if first == PINGREQ << 4 => {
+                    return put_ping_resp(turn.output.buffer());
+                }
+                _ => {}
             }
         }
+        self.parked.bytes.extend_from_slice(packet.bytes);
+        self.parked.ended = packet.first >> 4 == DISCONNECT;
     }
+}
 
-    fn may_pass(&self, first: u8, kind: u8) -> bool {
-        self.hold == Hold::Budget && first == kind << 4
-    }
-
-    /// Settles the deliveries of consecutive packet ids as far as they are out.
-    pub(super) fn settle_ids(&mut self, first: u16, count: usize, turn: &mut Turn<'_>) {
-        if let Some(settle) = self.deliveries.settle(first, count) {
-            turn.commands.push(Command::Settle(settle));
-        }
+/// A run of one.
+fn run_of(ack: Ack<'_>) -> AckRun<'_> {
+    AckRun {
+        kind: ack.kind,
+        first_id: ack.id,
+        n: 1,
+        reason: ack.reason,
+        properties: ack.properties,
     }
 }

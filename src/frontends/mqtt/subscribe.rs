@@ -1,17 +1,19 @@
 //! SUBSCRIBE and UNSUBSCRIBE.
 
-use ternmq_core::address::{Address, Filter, QueueName, parse_fqqn};
+use ternmq_core::address::{Address, Filter as CoreFilter, QueueName, parse_fqqn};
 use ternmq_core::command::{BindOptions, BindRequest, BindTarget, Command, RetainedReplay};
 use ternmq_core::dialect::Dialect;
 use ternmq_core::effect::Answer;
 use ternmq_core::error::Refusal;
-use ternmq_mqtt::{Properties, QoS, SubAck, Subscribe, UnsubAck, Unsubscribe, Version};
+use ternmq_mqtt::topic::Filter;
+use ternmq_mqtt::{
+    Packet, Properties, PropertyId, RetainHandling, SubAck, Subscribe, SubscribeOptions, UnsubAck,
+    Unsubscribe, Version,
+};
 
-use super::{Fifo, REQUEST, State, token};
-use crate::frontends::{Ended, Turn};
-
-/// SUBACK's refusal before MQTT 5.0.
-const FAILURE: u8 = 0x80;
+use super::options::is_denied;
+use super::{Exit, Fifo, REQUEST, State, reason, token};
+use crate::frontends::Turn;
 
 /// What is asked of a queue instead of a topic: `$queue/name`.
 const QUEUE_PREFIX: &str = "$queue/";
@@ -27,131 +29,195 @@ struct Request {
     id: u16,
     /// One per filter; `None` is answered by the core, in order.
     codes: Vec<Option<u8>>,
+    /// Filters among them that match topics of the server.
+    own: Vec<String>,
 }
 
 impl State {
-    pub(super) fn subscribe(
-        &mut self,
-        packet: &Subscribe<'_>,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Ended> {
+    pub(super) fn subscribe(&mut self, packet: &Subscribe<'_>, turn: &mut Turn<'_>) {
         let (mut codes, mut requests) = (Vec::new(), Vec::new());
+        let id = packet.properties.integer(PropertyId::SubscriptionId);
+        let mut own = Vec::new();
         for subscription in packet.subscriptions.iter() {
             let target = match subscription.filter {
-                Ok(filter) if filter.share.is_none() => self.target(filter.text),
-                _ => None,
+                Ok(filter) => self.target(filter),
+                Err(_) => Err(reason::FILTER_INVALID),
             };
-            codes.push(if target.is_some() {
-                None
-            } else {
-                Some(FAILURE)
-            });
-            if let Some(target) = target {
-                requests.push(BindRequest {
-                    target,
-                    options: BindOptions {
-                        qos: subscription.options.qos.min(QoS::AtLeastOnce) as u8,
-                        ..BindOptions::default()
-                    },
-                    retained: RetainedReplay::Always,
-                });
+            codes.push(target.as_ref().err().copied());
+            let Ok(target) = target else { continue };
+            if let Ok(filter) = subscription.filter
+                && filter.share.is_none()
+            {
+                own.push(filter.text);
             }
+            requests.push(request(target, subscription.options, id.unwrap_or(0)));
         }
         self.requests.waiting.push_back(Request {
             id: packet.id,
             codes,
+            own: self.sys.wanted(&own),
         });
         turn.commands.push(Command::Bind {
             requests,
             token: Some(token(REQUEST, 0)),
         });
-        Ok(())
     }
 
-    pub(super) fn unsubscribe(
-        &mut self,
-        packet: &Unsubscribe<'_>,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Ended> {
-        let mut filters = Vec::new();
-        for filter in packet.filters.iter().flatten() {
-            filters.extend(self.target(filter.text));
+    pub(super) fn unsubscribe(&mut self, packet: &Unsubscribe<'_>, turn: &mut Turn<'_>) {
+        let (mut codes, mut filters) = (Vec::new(), Vec::new());
+        for filter in packet.filters.iter() {
+            let target = match filter {
+                Ok(filter) => {
+                    self.sys.forget(filter.text);
+                    self.target_of(filter).map_err(|_| reason::NO_SUBSCRIPTION)
+                }
+                Err(_) => Err(reason::FILTER_INVALID),
+            };
+            codes.push(target.as_ref().err().copied());
+            filters.extend(target);
         }
         self.requests.waiting.push_back(Request {
             id: packet.id,
-            codes: Vec::new(),
+            codes,
+            own: Vec::new(),
         });
         turn.commands.push(Command::Unbind {
             filters,
             token: Some(token(REQUEST, 0)),
         });
-        Ok(())
     }
 
-    /// What a filter stands for; `None` for what no client may have.
-    fn target(&self, text: &str) -> Option<BindTarget> {
+    /// What a filter stands for, or why nobody may have that.
+    fn target(&self, filter: Filter<'_>) -> Result<BindTarget, u8> {
+        let deny = &self.options.deny;
+        if is_denied(deny, filter.text) || is_denied(deny, filter.pattern) {
+            return Err(if self.options.obscure_denied {
+                reason::UNSPECIFIED
+            } else {
+                reason::NOT_AUTHORIZED
+            });
+        }
+        self.target_of(filter)
+    }
+
+    fn target_of(&self, filter: Filter<'_>) -> Result<BindTarget, u8> {
         let max = self.options.max_name_bytes;
-        if let Some(name) = text.strip_prefix(QUEUE_PREFIX) {
-            let address = Address::parse(name, Dialect::Mqtt, max).ok()?;
+        let bad = |_| reason::FILTER_INVALID;
+        let (address, queue) = if let Some(group) = filter.share {
+            let pattern = CoreFilter::parse(filter.pattern, Dialect::Mqtt, max).map_err(bad)?;
+            return Ok(BindTarget::Shared {
+                group: group.into(),
+                filter: pattern,
+            });
+        } else if let Some(name) = filter.text.strip_prefix(QUEUE_PREFIX) {
+            let address = Address::parse(name, Dialect::Mqtt, max).map_err(bad)?;
             let queue = QueueName::from(&address);
-            return Some(BindTarget::Queue { address, queue });
-        }
-        if let Some((address, queue)) = parse_fqqn(text) {
-            let address = Address::parse(address, Dialect::Mqtt, max).ok()?;
-            let queue = QueueName::parse(queue, Dialect::Mqtt, max).ok()?;
-            return Some(BindTarget::Queue { address, queue });
-        }
-        let filter = Filter::parse(text, Dialect::Mqtt, max).ok()?;
-        Some(BindTarget::Filter(filter))
+            (address, queue)
+        } else if let Some((address, queue)) = parse_fqqn(filter.text) {
+            let address = Address::parse(address, Dialect::Mqtt, max).map_err(bad)?;
+            let queue = QueueName::parse(queue, Dialect::Mqtt, max).map_err(bad)?;
+            (address, queue)
+        } else {
+            let pattern = CoreFilter::parse(filter.text, Dialect::Mqtt, max).map_err(bad)?;
+            return Ok(BindTarget::Filter(pattern));
+        };
+        Ok(BindTarget::Queue { address, queue })
     }
 
     pub(super) fn answer_request(
         &mut self,
         answer: Answer,
         turn: &mut Turn<'_>,
-    ) -> Result<(), Ended> {
+    ) -> Result<(), Exit> {
         let Some(request) = self.requests.waiting.pop_front() else {
             return Ok(());
         };
         let id = request.id;
         let properties = Properties::default();
-        let written = match answer {
+        let mut own = Vec::new();
+        let reasons;
+        let packet = match answer {
             Answer::Bound(granted) => {
-                let mut granted = granted.into_iter().map(|one| one.unwrap_or(FAILURE));
-                let code = |code: Option<u8>| code.or_else(|| granted.next()).unwrap_or(FAILURE);
-                let reasons: Vec<u8> = request.codes.into_iter().map(code).collect();
-                if self.version == Version::V31 && reasons.contains(&FAILURE) {
-                    return Err(Ended::Fault(
-                        "subscription refused, for which MQTT 3.1 has no word".into(),
-                    ));
-                }
-                let packet = SubAck {
+                let granted = granted.into_iter().map(|one| {
+                    one.unwrap_or_else(|refusal| reason::of(refusal, reason::FILTER_INVALID))
+                });
+                reasons = merged(request.codes, granted);
+                own = request.own;
+                Packet::SubAck(SubAck {
                     id,
                     properties,
                     reasons: &reasons,
-                };
-                packet.encode(self.version, turn.output.buffer())
+                })
             }
-            Answer::Unbound(_) => {
-                let packet = UnsubAck {
+            Answer::Unbound(existed) => {
+                let existed = existed.into_iter().map(|existed| {
+                    if existed {
+                        reason::SUCCESS
+                    } else {
+                        reason::NO_SUBSCRIPTION
+                    }
+                });
+                reasons = merged(request.codes, existed);
+                Packet::UnsubAck(UnsubAck {
                     id,
                     properties,
-                    reasons: &[],
-                };
-                packet.encode(self.version, turn.output.buffer())
+                    reasons: &reasons,
+                })
             }
             // Too much for one request: none of its filters is granted.
-            Answer::Refused(Refusal::TooLarge) if !request.codes.is_empty() => {
-                let reasons = vec![FAILURE; request.codes.len()];
-                let packet = SubAck {
+            Answer::Refused(Refusal::TooLarge) => {
+                reasons = vec![reason::QUOTA; request.codes.len()];
+                Packet::SubAck(SubAck {
                     id,
                     properties,
                     reasons: &reasons,
-                };
-                packet.encode(self.version, turn.output.buffer())
+                })
             }
-            _ => return Err(Ended::Fault("subscription without a session".into())),
+            _ => {
+                return Err(Exit::close(
+                    reason::IMPLEMENTATION,
+                    "subscription without a session",
+                ));
+            }
         };
-        written.map_err(|error| Ended::Fault(error.to_string().into()))
+        let refused = reasons.iter().any(|code| *code >= reason::FIRST_REFUSAL);
+        if refused && self.version == Version::V31 {
+            return Err(Exit::close(
+                reason::UNSPECIFIED,
+                "subscription refused, for which MQTT 3.1 has no word",
+            ));
+        }
+        let written = self.sender.put(turn.output.buffer(), &packet);
+        written.map_err(|error| Exit::close(reason::TOO_LARGE, error.to_string()))?;
+        self.show_own(own, turn);
+        Ok(())
     }
+}
+
+fn request(target: BindTarget, options: SubscribeOptions, id: u32) -> BindRequest {
+    BindRequest {
+        target,
+        options: BindOptions {
+            qos: options.qos as u8,
+            queued: false,
+            no_local: options.no_local,
+            retain_as_published: options.retain_as_published,
+            id,
+        },
+        retained: match options.retain_handling {
+            RetainHandling::Always => RetainedReplay::Always,
+            RetainHandling::IfNew => RetainedReplay::IfNew,
+            RetainHandling::Never => RetainedReplay::Never,
+        },
+    }
+}
+
+/// The codes that were known, and the core's in the places between.
+fn merged(known: Vec<Option<u8>>, answered: impl IntoIterator<Item = u8>) -> Vec<u8> {
+    let mut answered = answered.into_iter();
+    known
+        .into_iter()
+        .map(|code| code.or_else(|| answered.next()))
+        .map(|code| code.unwrap_or(reason::UNSPECIFIED))
+        .collect()
 }

@@ -3,8 +3,12 @@
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use ternmq_core::address::{Address, QueueName, parse_fqqn};
 use ternmq_core::dialect::{Dialect, NameError};
+
+use super::options::is_denied;
 
 /// Topics remembered per connection; beyond, the oldest goes.
 const REMEMBERED: usize = 16;
@@ -15,6 +19,8 @@ pub(super) struct Destination {
     pub(super) address: Address,
     /// Straight to this queue: the topic was `address::queue`.
     pub(super) queue: Option<QueueName>,
+    /// Nobody may publish there.
+    pub(super) denied: bool,
 }
 
 /// The topics used last.
@@ -25,15 +31,18 @@ pub(super) struct Topics {
     next: usize,
     replace: usize,
     max_bytes: usize,
+    deny: Arc<[String]>,
 }
 
 impl Topics {
-    pub(super) fn new(max_bytes: usize) -> Self {
+    /// `deny` are filters of what nobody may publish to.
+    pub(super) fn new(max_bytes: usize, deny: Arc<[String]>) -> Self {
         Self {
             known: Vec::new(),
             next: 0,
             replace: 0,
             max_bytes,
+            deny,
         }
     }
 
@@ -65,7 +74,9 @@ impl Topics {
 
     /// Puts a new topic in the place of the one that was there for longest.
     fn learn(&mut self, topic: &str) -> Result<usize, NameError> {
-        let entry = (Box::from(topic), read(topic, self.max_bytes)?);
+        let mut destination = read(topic, self.max_bytes)?;
+        destination.denied |= is_denied(&self.deny, topic);
+        let entry = (Box::from(topic), destination);
         if self.known.len() < REMEMBERED {
             self.known.push(entry);
             return Ok(self.known.len() - 1);
@@ -84,10 +95,13 @@ fn read(topic: &str, max_bytes: usize) -> Result<Destination, NameError> {
         return Ok(Destination {
             address,
             queue: None,
+            denied: false,
         });
     };
+    let queue = QueueName::parse(queue, Dialect::Mqtt, max_bytes)?;
     Ok(Destination {
         address: Address::parse(address, Dialect::Mqtt, max_bytes)?,
-        queue: Some(QueueName::parse(queue, Dialect::Mqtt, max_bytes)?),
+        denied: false,
+        queue: Some(queue),
     })
 }

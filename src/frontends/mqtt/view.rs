@@ -32,11 +32,13 @@ fn read_version(message: &[u8], version: Version) -> View<'_> {
         return view;
     };
     view.body = Cow::Borrowed(publish.payload);
+    let mut is_text = false;
     for (id, value) in publish.properties.iter() {
         match (id, value) {
             (PropertyId::ContentType, Property::Text(text)) => {
                 view.content_type = Some(Cow::Borrowed(text));
             }
+            (PropertyId::PayloadFormat, Property::Byte(1)) => is_text = true,
             (PropertyId::ResponseTopic, Property::Text(topic)) => {
                 view.reply_to = Some(reply_to(topic));
             }
@@ -50,8 +52,14 @@ fn read_version(message: &[u8], version: Version) -> View<'_> {
             _ => {}
         }
     }
+    if is_text && view.content_type.is_none() {
+        view.content_type = Some(Cow::Borrowed(TEXT));
+    }
     view
 }
+
+/// What a payload format of 1 says where no content type does (3.3.2.3.2).
+const TEXT: &str = "text/plain;charset=utf-8";
 
 fn reply_to(topic: &str) -> ReplyTo<'_> {
     match Address::parse(topic, Dialect::Mqtt, MAX_NAME_BYTES) {

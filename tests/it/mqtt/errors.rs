@@ -26,8 +26,6 @@ async fn r22_flags_and_ids_of_publish_are_checked() {
         publish(0x38, "r22", 0, b"DUP at QoS 0"),
         publish(0x32, "r22", 0, b"id 0"),
         publish(0x34, "r22", 0, b"id 0 at QoS 2"),
-        // Until QoS 2 is served.
-        publish(0x34, "r22", 1, b"QoS 2"),
     ];
     expect_ends(&server, &bad).await;
 }
@@ -197,7 +195,9 @@ async fn r67_packets_of_a_server_end_the_connection_and_unknown_acks_do_nothing(
     expect_ends(&server, &bad).await;
     let mut client = Client::clean(&server, "acks");
     client.subscribe(&[("r67", 1)]);
-    for kind in [0x40, 0x50, 0x70] {
+    client.send(&[0x50, 2, 0, 9]);
+    client.expect(&[0x62, 2, 0, 9]);
+    for kind in [0x40, 0x70] {
         for id in [1u16, 2, 65_535] {
             let [high, low] = id.to_be_bytes();
             client.send(&[kind, 2, high, low]);

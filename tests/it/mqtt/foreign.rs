@@ -47,8 +47,10 @@ impl Foreign {
 
     async fn publish(&mut self, topic: &str, qos: QoS, retain: bool, body: &[u8]) {
         self.client.publish(topic, qos, retain, body).await.unwrap();
-        if qos == QoS::AtLeastOnce {
-            while !matches!(self.incoming().await, Incoming::PubAck(_)) {}
+        match qos {
+            QoS::AtMostOnce => {}
+            QoS::AtLeastOnce => while !matches!(self.incoming().await, Incoming::PubAck(_)) {},
+            QoS::ExactlyOnce => while !matches!(self.incoming().await, Incoming::PubComp(_)) {},
         }
     }
 
@@ -67,18 +69,14 @@ impl Foreign {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rumqttc_publishes_and_receives_at_both_qos() {
+async fn rumqttc_publishes_and_receives_at_every_qos() {
     let server = Server::start().await;
     let (mut subscriber, present) = Foreign::connect(&server, "subscriber", true).await;
     assert!(!present);
-    subscriber.subscribe("foreign/+", QoS::AtLeastOnce).await;
+    subscriber.subscribe("foreign/+", QoS::ExactlyOnce).await;
     let (mut publisher, _) = Foreign::connect(&server, "publisher", true).await;
     for n in 0..200u32 {
-        let qos = if n % 2 == 0 {
-            QoS::AtLeastOnce
-        } else {
-            QoS::AtMostOnce
-        };
+        let qos = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce][n as usize % 3];
         let (topic, body) = (format!("foreign/{}", n % 7), vec![n as u8; 10 * n as usize]);
         publisher.publish(&topic, qos, false, &body).await;
         if qos == QoS::AtMostOnce {

@@ -1,13 +1,16 @@
-//! MQTT 3.1 and 3.1.1 over real sockets, a test per rule. What is served with MQTT 5.0 only, and
-//! QoS 2, wills and shared subscriptions, is refused or left out today; the tests say how.
+//! MQTT 3.1, 3.1.1 and 5.0 over real sockets, a test per rule; those of 5.0 are in `v5`.
 
 mod client;
 mod connect;
 mod deliver;
 mod errors;
+mod exactly_once;
 mod foreign;
 mod load;
 mod publish;
 mod resume;
 mod retain;
+mod shared;
 mod subscribe;
+mod v5;
+mod will;

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ternmq_core::address::Address;
+use ternmq_core::dialect::Dialect;
 use ternmq_core::ids::QueueId;
 use ternmq_core::message::{Assurance, Envelope, Format, Run};
 
@@ -139,34 +140,4 @@ fn l10_l22_room_returns_once_and_only_when_a_delivery_is_written_whole() {
         assert_eq!(deliveries.last_written(), Some((ConsumerKey::SESSION, 72)));
         assert!(deliveries.encoded.is_empty() && deliveries.loose.is_empty());
     }
-}
-
-/// Mutant caught: ids that begin anew with each part of a long run.
-#[test]
-fn copies_of_a_long_run_have_consecutive_ids_over_the_wrap() {
-    let delivery = delivery(65_500, 200);
-    let patch = Patch {
-        first_id: packet_id(delivery.tag),
-        qos: QoS::AtLeastOnce,
-        dup: true,
-        retain: false,
-    };
-    let mut output = Output::default();
-    copy(&delivery.run, 10, 150, patch, &mut output);
-    let bytes = output.buffer().clone();
-    assert_eq!(bytes.len(), 150 * PACKET.len());
-    for (n, packet) in bytes.chunks(PACKET.len()).enumerate() {
-        let id = packet_id(65_500 + n as Tag).to_be_bytes();
-        let wanted = [b"\x3a\x08\x00\x01t", &id[..], b"abc"].concat();
-        assert_eq!(packet, wanted, "{n}");
-    }
-    let mut output = Output::default();
-    let patch = Patch {
-        qos: QoS::AtMostOnce,
-        dup: false,
-        retain: true,
-        ..patch
-    };
-    copy(&delivery.run, 0, 130, patch, &mut output);
-    assert_eq!(*output.buffer(), b"\x31\x06\x00\x01tabc".repeat(130));
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::engine::{Charge, Link};
-use crate::frontends::mqtt::{Mqtt, MqttOptions};
+use crate::frontends::mqtt::auth::Method;
+use crate::frontends::mqtt::{Mqtt, MqttOptions, SysValues};
 use crate::frontends::tests::{self as shared, Seat, pause, soon};
 use crate::frontends::{Ended, Frontend};
 
@@ -11,11 +12,22 @@ fn options() -> MqttOptions {
     MqttOptions {
         max_packet_bytes: 4 << 20,
         max_inflight: u16::MAX,
+        receive_maximum: 1_000,
+        topic_alias_maximum: 16,
         session_expiry_ms: None,
         max_keep_alive_s: None,
         retain_available: true,
+        check_payload_format: false,
         max_name_bytes: 1_000,
         read_ahead_bytes: 4 << 10,
+        deny: Arc::default(),
+        obscure_denied: false,
+        server_reference: None,
+        response_prefix: None,
+        sys_interval_ms: 10_000,
+        sys: SysValues::new(Vec::new),
+        methods: Vec::new(),
+        epoch: 7,
     }
 }
 
@@ -36,6 +48,18 @@ impl World {
         self.0.exhaust()
     }
 
+    /// A client that has said nothing yet, for a server with these methods of authentication.
+    pub(in crate::frontends::mqtt) fn stranger(&self, methods: Vec<Arc<dyn Method>>) -> Client {
+        let options = MqttOptions {
+            methods,
+            ..options()
+        };
+        Client {
+            seat: self.0.seat(Mqtt::new(Arc::new(options))),
+            said: Vec::new(),
+        }
+    }
+
     /// A client that is connected.
     pub(super) async fn client(&self) -> Client {
         let mut client = Client {
@@ -51,15 +75,15 @@ impl World {
 }
 
 /// One connection.
-pub(super) struct Client {
-    pub(super) seat: Seat<Mqtt>,
+pub(in crate::frontends::mqtt) struct Client {
+    pub(in crate::frontends::mqtt) seat: Seat<Mqtt>,
     /// Said by the server and not awaited yet.
-    pub(super) said: Vec<u8>,
+    pub(in crate::frontends::mqtt) said: Vec<u8>,
 }
 
 impl Client {
     /// Input as it is read; what is not taken comes again with the next.
-    pub(super) fn feed(&mut self, input: &[u8]) -> Result<(), Ended> {
+    pub(in crate::frontends::mqtt) fn feed(&mut self, input: &[u8]) -> Result<(), Ended> {
         self.seat.feed(input)
     }
 
@@ -74,7 +98,7 @@ impl Client {
     }
 
     /// The server says exactly this next, soon.
-    pub(super) async fn until(&mut self, wanted: &[u8]) {
+    pub(in crate::frontends::mqtt) async fn until(&mut self, wanted: &[u8]) {
         let heard = async {
             while self.said.len() < wanted.len() {
                 self.release().unwrap();
@@ -88,7 +112,7 @@ impl Client {
     }
 
     /// Why the front-end ends, soon.
-    pub(super) async fn ended(&mut self) -> Ended {
+    pub(in crate::frontends::mqtt) async fn ended(&mut self) -> Ended {
         let ended = async {
             loop {
                 if let Err(ended) = self.release() {

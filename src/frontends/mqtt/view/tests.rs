@@ -38,3 +38,15 @@ fn what_is_no_publish_is_a_body() {
         assert_eq!(&*read(message).body, message);
     }
 }
+
+/// Mutant caught: a payload format that hides the content type.
+#[test]
+fn a_payload_format_of_1_is_text_where_no_content_type_says_more() {
+    let text = b"\x30\x07\x00\x01t\x02\x01\x01x";
+    let content_type = read_v5(text).content_type.map(Cow::into_owned);
+    assert_eq!(content_type.as_deref(), Some("text/plain;charset=utf-8"));
+    let json = b"\x30\x0b\x00\x01t\x06\x01\x01\x03\x00\x01jx";
+    assert_eq!(read_v5(json).content_type.as_deref(), Some("j"));
+    let bytes = b"\x30\x07\x00\x01t\x02\x01\x00x";
+    assert_eq!(read_v5(bytes).content_type, None);
+}

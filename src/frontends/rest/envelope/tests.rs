@@ -39,9 +39,9 @@ fn delivery(format: Format, stored: &[u8]) -> Delivery {
         attempts: 0,
         duplicate: false,
         second_step: false,
+        retained: false,
         granted: 1,
         subscriptions: None,
-        retained: false,
         origin: None,
     }
 }

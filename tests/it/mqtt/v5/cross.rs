@@ -1,0 +1,140 @@
+//! Properties of 5.0 to and from STOMP and REST (artemis-features.md 3.6).
+
+use serde_json::{Value, json};
+
+use super::client::*;
+use crate::support::Server;
+use crate::support::http::Http;
+use crate::support::stomp::Stomp;
+use crate::support::wire::Wire;
+
+const SENT: &[u8] = b"{\"a\":1}";
+
+fn sent() -> [Property; 8] {
+    [
+        byte(PAYLOAD_FORMAT, 1),
+        long(MESSAGE_EXPIRY, 100),
+        string(CONTENT_TYPE, "application/json"),
+        string(RESPONSE_TOPIC, "answers/here"),
+        (CORRELATION, b"\0\x02c1".to_vec()),
+        pair("z", "1"),
+        pair("a", "2"),
+        pair("m", "3"),
+    ]
+}
+
+/// Mutant caught: properties left out of what is not MQTT's own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stomp_headers_become_properties_and_properties_headers() {
+    let server = Server::start().await;
+    let mut stomp = Stomp::connect(Wire::tcp(server.address("stomp")).unwrap()).unwrap();
+    stomp.subscribe("/topic/cross.from").unwrap();
+    let mut client = clean(&server, "cross");
+    client.subscribe5(&[(SUBSCRIPTION_ID, vec![3])], &[("cross/to", 1)]);
+    client.publish5("cross/from", &sent(), SENT);
+    let message = stomp.next().unwrap();
+    assert_eq!(message.body, SENT);
+    for (name, value) in [
+        ("content-type", "application/json"),
+        ("correlation-id", "c1"),
+        ("reply-to", "/topic/answers.here"),
+        ("persistent", "true"),
+        ("z", "1"),
+        ("a", "2"),
+        ("m", "3"),
+    ] {
+        assert_eq!(message.header(name), Some(value), "{name}");
+    }
+    let expires: u64 = message.header("expires").unwrap().parse().unwrap();
+    let timestamp: u64 = message.header("timestamp").unwrap().parse().unwrap();
+    assert_eq!(expires - timestamp, 100_000);
+    let order = message.headers.iter().map(|(name, _)| name.as_str());
+    let order: Vec<_> = order.filter(|name| name.len() == 1).collect();
+    assert_eq!(order, ["z", "a", "m"]);
+    let expires = (timestamp + 60_000).to_string();
+    let headers = [
+        ("destination", "/topic/cross.to"),
+        ("persistent", "true"),
+        ("content-type", "text/plain"),
+        ("correlation-id", "c2"),
+        ("reply-to", "/topic/answers.x"),
+        ("type", "kind"),
+        ("JMSXGroupID", "group"),
+        ("priority", "7"),
+        ("expires", &expires),
+        ("z", "1"),
+        ("a", "2"),
+    ];
+    stomp.confirmed("SEND", &headers, b"text").unwrap();
+    let message = client.message5("cross/to", b"text");
+    assert_eq!(message.first, 0x32);
+    let left = message.values(MESSAGE_EXPIRY)[0].to_vec();
+    let seconds = u32::from_be_bytes(left.clone().try_into().unwrap());
+    assert!((30..=60).contains(&seconds), "{seconds}");
+    let wanted = [
+        byte(PAYLOAD_FORMAT, 1),
+        (MESSAGE_EXPIRY, left),
+        string(CONTENT_TYPE, "text/plain"),
+        string(RESPONSE_TOPIC, "answers/x"),
+        (CORRELATION, b"\0\x02c2".to_vec()),
+        pair("type", "kind"),
+        pair("JMSXGroupID", "group"),
+        pair("priority", "7"),
+        pair("z", "1"),
+        pair("a", "2"),
+        (SUBSCRIPTION_ID, vec![3]),
+    ];
+    assert_eq!(message.properties, wanted);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rest_metadata_become_properties_and_properties_metadata() {
+    let server = Server::start().await;
+    let mut http = Http::new(Wire::tcp(server.address("http")).unwrap());
+    let mut client = clean(&server, "cross");
+    client.subscribe5(&[], &[("cross/to", 1)]);
+    let envelope = json!({
+        "body": "text", "contentType": "text/plain", "correlationId": "c2",
+        "replyTo": "answers.x", "type": "kind", "groupId": "group", "ttl": "60s",
+        "priority": 7, "properties": {"z": 1, "a": true, "m": "text"},
+    });
+    let media = "Content-Type: application/vnd.ternmq.message+json";
+    let line = "POST /v1/topics/cross.to/messages";
+    let body = envelope.to_string();
+    let answer = http.call(line, &[media], body.as_bytes()).unwrap();
+    assert!(answer.status / 100 == 2, "{answer:?}");
+    let message = client.message5("cross/to", b"text");
+    let mut wanted = vec![
+        byte(PAYLOAD_FORMAT, 1),
+        (MESSAGE_EXPIRY, message.values(MESSAGE_EXPIRY)[0].to_vec()),
+        string(CONTENT_TYPE, "text/plain"),
+        string(RESPONSE_TOPIC, "answers/x"),
+        (CORRELATION, b"\0\x02c2".to_vec()),
+        pair("type", "kind"),
+        pair("JMSXGroupID", "group"),
+        pair("priority", "7"),
+        pair("z", "1"),
+        pair("a", "true"),
+        pair("m", "text"),
+    ];
+    let mut found = message.properties.clone();
+    found.retain(|(id, value)| *id != USER || !value.windows(10).any(|w| w == b"message-id"));
+    wanted.sort();
+    found.sort();
+    assert_eq!(found, wanted);
+    // The other way, through a queue.
+    let queue = http
+        .call("POST /v1/queues/cross/messages", &[], b"first")
+        .unwrap();
+    assert!(queue.status / 100 == 2, "{queue:?}");
+    client.publish5("cross", &sent(), SENT);
+    let line = "POST /v1/queues/cross/receive?max=2";
+    let media = "Accept: application/json";
+    let answer = http.call(line, &[media], b"").unwrap();
+    let all: Value = serde_json::from_slice(&answer.body).unwrap();
+    let shown = &all["messages"][1];
+    assert_eq!(shown["contentType"], "application/json", "{all}");
+    assert_eq!(shown["correlationId"], "c1");
+    assert_eq!(shown["replyTo"], "topic://answers.here");
+    assert_eq!(shown["properties"], json!({"z": "1", "a": "2", "m": "3"}));
+}

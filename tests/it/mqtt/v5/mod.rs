@@ -1,0 +1,9 @@
+//! What MQTT 5.0 adds, over real sockets.
+
+pub(super) mod client;
+mod connect;
+mod cross;
+mod deliver;
+mod foreign;
+mod publish;
+mod subscribe;

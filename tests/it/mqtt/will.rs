@@ -1,0 +1,114 @@
+//! Wills of both versions (rules 12, 13, 70; law L14).
+
+use std::time::{Duration, Instant};
+
+use super::client::{ACCEPTED, Client, DISCONNECT};
+use super::connect::{custom, texts};
+use super::v5::client::*;
+use crate::support::Server;
+
+fn watcher(server: &Server) -> Client {
+    let mut watcher = clean(server, "watcher");
+    watcher.subscribe5(&[], &[("will/#", 0x0a)]);
+    watcher
+}
+
+/// Mutant caught: ForgetWill left out, or sent for 0x04 too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r12_a_will_is_published_for_every_end_but_a_plain_disconnect() {
+    let server = Server::start().await;
+    let mut watcher = watcher(&server);
+    let properties = [
+        pair("b", "1"),
+        pair("a", "2"),
+        byte(PAYLOAD_FORMAT, 1),
+        long(MESSAGE_EXPIRY, 9),
+    ];
+    let open = || {
+        let connect = Connect {
+            keep_alive_s: 1,
+            will: Some((0x34, &properties, "will/five", b"gone")),
+            ..Connect::named("r12")
+        };
+        connect.accepted(&server, false)
+    };
+    let ends: [fn(Client); 4] = [
+        drop,
+        |mut client| client.send(&[0xe0, 1, 4]),
+        |mut client| client.send(&[0x20, 3, 0, 0, 0]),
+        |client| drop(client.expect_disconnect(0x8d)),
+    ];
+    for end in ends {
+        end(open());
+        let message = watcher.message5("will/five", b"gone");
+        assert_eq!(message.first, 0x35);
+        assert_eq!(message.properties, properties);
+        let (high, low) = (message.id.to_be_bytes()[0], message.id.to_be_bytes()[1]);
+        watcher.send(&[0x50, 2, high, low]);
+        watcher.packet();
+        watcher.send(&[0x70, 2, high, low]);
+    }
+    let mut polite = open();
+    polite.send(&DISCONNECT);
+    polite.expect_end(&[]);
+    watcher.ping();
+    // The value was retained.
+    let mut late = clean(&server, "late");
+    late.subscribe5(&[], &[("will/#", 0)]);
+    late.message5("will/five", b"gone");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r12_wills_of_3_1_1_are_published() {
+    let server = Server::start().await;
+    let mut watcher = Client::clean(&server, "watcher");
+    watcher.subscribe(&[("will/#", 1)]);
+    let connect = custom("MQTT", 4, 0x0e, &texts(&[b"r12", b"will/old", b"gone"]));
+    let mut client = Client::silent(&server);
+    client.send(&connect);
+    client.expect(&ACCEPTED);
+    drop(client);
+    assert_eq!(watcher.expect_message("will/old", b"gone").qos, 1);
+    let mut client = Client::silent(&server);
+    client.send(&connect);
+    client.expect(&ACCEPTED);
+    client.disconnect();
+    watcher.ping();
+}
+
+/// Mutants caught: a delay beyond the end of the session; a will although its client came back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r13_a_delay_ends_with_the_session_or_the_return_of_the_client() {
+    let server = Server::start().await;
+    let mut watcher = watcher(&server);
+    let open = |clean, delay_s, expiry_s, present| {
+        let delay = [long(WILL_DELAY, delay_s)];
+        let expiry = [long(SESSION_EXPIRY, expiry_s)];
+        let connect = Connect {
+            clean,
+            properties: &expiry,
+            will: Some((0x04, &delay, "will/late", b"gone")),
+            ..Connect::named("r13")
+        };
+        connect.accepted(&server, present)
+    };
+    // Without a session there is nothing to wait for.
+    drop(open(true, 100, 0, false));
+    watcher.message5("will/late", b"gone");
+    // Resumed in time, and then really gone: at the end of the session.
+    drop(open(true, 100, 1, false));
+    let client = open(false, 100, 1, true);
+    let began = Instant::now();
+    drop(client);
+    watcher.message5("will/late", b"gone");
+    assert!(began.elapsed() >= Duration::from_millis(900));
+    drop(open(true, 1, 100, false));
+    watcher.message5("will/late", b"gone");
+    // A clean start ends the session, so its will is sent.
+    drop(open(false, 100, 100, true));
+    let mut client = open(true, 100, 100, false);
+    watcher.message5("will/late", b"gone");
+    client.send(&DISCONNECT);
+    client.expect_end(&[]);
+    watcher.ping();
+}
