@@ -69,7 +69,6 @@ async fn r39_runs_of_ids_are_confirmed_in_order_and_released_in_any() {
     }
 }
 
-/// Mutants caught: PUBLISH again after PUBREC; PUBREL not sent again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r41_to_r43_each_step_is_sent_again_and_none_twice() {
     let mut server = Server::start().await;

@@ -3,7 +3,6 @@
 use super::client::{ACCEPTED, Client, RESUMED, puback};
 use crate::support::Server;
 
-/// Mutant caught: every member gets a copy.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r60_a_group_gets_one_copy_and_others_theirs() {
     let server = Server::start().await;
@@ -51,7 +50,6 @@ async fn r61_retained_values_are_not_for_groups() {
     assert!(!client.expect_message("r61", b"live").retain);
 }
 
-/// Mutant caught: a QoS 2 message in progress that goes to another member.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r62_what_a_lost_member_held_goes_to_others_but_for_begun_qos_2() {
     let server = Server::start().await;

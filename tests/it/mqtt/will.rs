@@ -76,7 +76,6 @@ async fn r12_wills_of_3_1_1_are_published() {
     watcher.ping();
 }
 
-/// Mutants caught: a delay beyond the end of the session; a will although its client came back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r13_a_delay_ends_with_the_session_or_the_return_of_the_client() {
     let server = Server::start().await;

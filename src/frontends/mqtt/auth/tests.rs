@@ -83,7 +83,6 @@ fn words() -> Vec<Arc<dyn Method>> {
     vec![Arc::new(Word)]
 }
 
-/// Mutant caught: CONNACK without the method.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r21_an_exchange_ends_in_connack_and_what_is_parked_behind_it_counts() {
     let world = World::new();

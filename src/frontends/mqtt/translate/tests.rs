@@ -20,7 +20,6 @@ fn pair<'a>(name: &'a str, value: &'a str) -> (PropertyId, Value<'a>) {
     (PropertyId::UserProperty, Value::Pair(name, value))
 }
 
-/// Mutants caught: a property out of its order; typed values left out.
 #[test]
 fn every_field_has_its_place() {
     let address = Address::parse("x.y%2Ez", Dialect::Canonical, 100).unwrap();

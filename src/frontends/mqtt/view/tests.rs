@@ -39,7 +39,6 @@ fn what_is_no_publish_is_a_body() {
     }
 }
 
-/// Mutant caught: a payload format that hides the content type.
 #[test]
 fn a_payload_format_of_1_is_text_where_no_content_type_says_more() {
     let text = b"\x30\x07\x00\x01t\x02\x01\x01x";

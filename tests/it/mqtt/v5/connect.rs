@@ -15,7 +15,6 @@ async fn r1_a_second_connect_is_a_protocol_error() {
     client.expect_disconnect(0x82);
 }
 
-/// Mutant caught: announcing the default Receive Maximum.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r3_and_r16_connack_says_what_differs_from_the_defaults() {
     let server =
@@ -268,7 +267,6 @@ async fn r21_unknown_methods_and_auth_without_method_are_refused() {
     }
 }
 
-/// Mutant caught: a close without DISCONNECT.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r65_to_r67_errors_are_told_before_the_close() {
     let server = Server::start().await;

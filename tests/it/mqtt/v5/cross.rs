@@ -23,7 +23,6 @@ fn sent() -> [Property; 8] {
     ]
 }
 
-/// Mutant caught: properties left out of what is not MQTT's own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stomp_headers_become_properties_and_properties_headers() {
     let server = Server::start().await;

@@ -6,7 +6,6 @@ use super::super::client::{Client, PINGREQ};
 use super::client::*;
 use crate::support::Server;
 
-/// Mutant caught: user properties out of order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r27_properties_are_passed_on_as_they_came() {
     let server = Server::start().await;
@@ -47,7 +46,7 @@ async fn r28_payload_format_is_checked_if_wanted() {
     client.ping();
 }
 
-/// Mutants caught: the expiry as it was stored; copies delivered after their time.
+/// Mutant caught: the expiry as it was stored.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r29_expiry_counts_down_for_queued_and_retained_messages() {
     let server = Server::start().await;
@@ -151,7 +150,6 @@ async fn r34_aliases_stand_for_their_topic_and_go_no_further() {
     writer.expect_disconnect(0x82);
 }
 
-/// Mutant caught: closing where 5.0 has a code.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r36_and_r70_refusals_are_codes_in_their_turn() {
     let deny = ["mqtt.deny=[\"test/nosubscribe\", \"secret/#\"]"];
@@ -202,7 +200,7 @@ async fn r36_and_r70_refusals_are_codes_in_their_turn() {
     client.expect_end(&[]);
 }
 
-/// Mutants caught: forgetting to give back the window at PUBACK, at PUBCOMP, at a refusing PUBREC.
+/// Mutant caught: a window that is not given back at a refusing PUBREC.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r45_more_than_the_receive_maximum_ends_the_connection() {
     let server = Server::start_with(&["mqtt.receive_maximum=4", "mqtt.deny=[\"no\"]"]).await;
@@ -237,8 +235,7 @@ async fn r45_more_than_the_receive_maximum_ends_the_connection() {
     client.expect_disconnect(0x93);
 }
 
-/// Mutants caught: a parked publish that takes its place in the window twice; the end of the
-/// connection after the block timeout.
+/// Mutant caught: a parked publish that takes its place in the window twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r49_without_memory_a_publish_is_refused_and_the_connection_goes_on() {
     let server = Server::start_with(&[

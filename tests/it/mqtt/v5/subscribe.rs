@@ -69,7 +69,6 @@ async fn r55_no_local_leaves_out_ones_own_messages() {
     }
 }
 
-/// Mutant caught: one id of a merged copy alone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r56_and_r57_a_copy_has_the_ids_of_all_its_subscriptions() {
     let server = Server::start().await;
@@ -112,7 +111,7 @@ async fn r58_unsuback_says_what_there_was() {
     client.expect(&[0xb0, 9, 0, 7, 0, 0x11, 0, 0x8f, 0, 0x11, 0x11]);
 }
 
-/// Mutant caught: a round that is never told again.
+/// Mutant caught: a second round that never comes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r63_the_servers_own_topics_are_told_at_once_and_again() {
     let server = Server::start_with(&["mqtt.sys_interval_s=1"]).await;
@@ -122,8 +121,10 @@ async fn r63_the_servers_own_topics_are_told_at_once_and_again() {
     client.subscribe5(&[], &[("$SYS/broker/clients/connected", 0)]);
     let told = client.message5("$SYS/broker/clients/connected", b"1");
     assert_eq!(told.first, 0x31);
-    let told = client.message5("$SYS/broker/clients/connected", b"1");
-    assert_eq!(told.first, 0x30);
+    for _ in 0..2 {
+        let told = client.message5("$SYS/broker/clients/connected", b"1");
+        assert_eq!(told.first, 0x30);
+    }
     client.send(&unsubscribe(2, &["$SYS/broker/clients/connected"]));
     client.expect(&[0xb0, 4, 0, 2, 0, 0]);
     let mut old = Client::clean(&server, "old");
