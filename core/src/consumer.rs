@@ -80,6 +80,9 @@ pub(crate) struct Lane {
     pub(crate) failed: Vec<ConsumerRef>,
     /// Everything up to here was written to the client at some time.
     pub(crate) written: Tag,
+    /// Up to here it may have been: a connection that lost the session to another had it, and cannot
+    /// tell any more what its client has read.
+    pub(crate) maybe_written: Tag,
     /// A resumed session's unsettled deliveries from here on are to be sent again.
     pub(crate) resend: Option<Tag>,
     /// Deliveries wait for this position: nothing precedes the answer that opened it (law L2).
@@ -116,6 +119,7 @@ impl Lane {
             parked: Vec::new(),
             failed: Vec::new(),
             written: 0,
+            maybe_written: 0,
             resend: None,
             opened_after: 0,
         }

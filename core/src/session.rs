@@ -170,7 +170,18 @@ impl Broker {
             connection.ended = true;
             connection.remove_lane(ConsumerKey::SESSION);
         }
+        self.note_handed_out(session);
         self.detach(session, false, pass);
+    }
+
+    /// What the connection of a session was given may have reached its client, although it has not
+    /// said so yet: the client can be back before the old connection tells what the kernel took.
+    fn note_handed_out(&mut self, session: SessionRef) {
+        let lane = self.sessions.at(session.0).map(|session| session.lane);
+        if let Some(lane) = lane.and_then(|lane| self.lanes.at_mut(lane.0)) {
+            let handed = lane.resend.unwrap_or(lane.next_tag).saturating_sub(1);
+            lane.maybe_written = lane.maybe_written.max(handed);
+        }
     }
 
     fn new_session(&mut self, attach: &Attach) -> SessionRef {

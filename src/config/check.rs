@@ -166,6 +166,8 @@ fn check_protocols(config: &Config) -> Result<(), Violation> {
                 1_000..=rest.max_lease_ms,
             ),
             ("max_receive", rest.max_receive, 1..=10_000),
+            ("max_waiting", rest.max_waiting, 1..=1_000_000),
+            ("body_timeout_ms", rest.body_timeout_ms, 10..=600_000),
             ("max_inflight", rest.max_inflight, 1..=1_000_000),
             (
                 "event_heart_beat_ms",

@@ -43,7 +43,7 @@ pub use rest::Rest;
 pub use security::Security;
 pub use size::ByteSize;
 pub use stomp::{Stomp, Wildcards};
-pub use storage::{Storage, SyncMode};
+pub use storage::Storage;
 
 use listeners::ListenerSection;
 use source::{KeyPath, Sources};

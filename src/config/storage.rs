@@ -17,16 +17,6 @@ pub struct Storage {
     /// 512MiB, a multiple of 4KiB; default 64MiB. Names longer than 4KiB want more than 256KiB. A
     /// directory may hold segments of several sizes.
     pub segment_size: ByteSize,
-    /// When a confirmed message is on disk. Default `always`.
-    pub sync: SyncMode,
-}
-
-/// When the journal is synced to disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SyncMode {
-    /// Before each answer that promises durability; many share one sync (L1, L4).
-    Always,
 }
 
 impl Default for Storage {
@@ -34,7 +24,6 @@ impl Default for Storage {
         Self {
             data_dir: PathBuf::from("./data"),
             segment_size: ByteSize::mib(64),
-            sync: SyncMode::Always,
         }
     }
 }

@@ -444,12 +444,6 @@ const MISTAKES: [(&str, (usize, usize), &str, &str); 27] = [
         "1KiB to 16MiB",
     ),
     (
-        "[storage]\nsync = \"never\"\n",
-        (2, 8),
-        "storage.sync",
-        "`always`",
-    ),
-    (
         "[storage]\nsegment_size = 300001\n",
         (2, 16),
         "storage.segment_size",

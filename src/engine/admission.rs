@@ -52,6 +52,11 @@ impl Charge {
         usize::try_from(self.bytes - OVERHEAD).unwrap_or(usize::MAX)
     }
 
+    /// Makes one charge of two, for a body that turned out larger than it was thought to be.
+    pub fn join(&mut self, mut other: Self) {
+        self.bytes += std::mem::take(&mut other.bytes);
+    }
+
     /// Gives back what is above `bytes`; `false` if it is less.
     fn shrink(&mut self, bytes: usize) -> bool {
         let wanted = bytes as u64 + OVERHEAD;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::atomic::Ordering;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use ternmq_core::command::Command;
 use ternmq_core::effect::Answer;
@@ -31,25 +31,50 @@ impl Link {
         make: impl FnOnce(Token) -> Command,
         more: impl IntoIterator<Item = Command>,
     ) -> Answer {
-        let token = Token(self.tokens.fetch_add(1, Ordering::Relaxed));
+        let token = self.fresh_token();
         let mut commands = vec![make(token)];
         commands.extend(more);
         self.submit(&mut commands);
-        poll_fn(|context| {
-            self.set_waker(context.waker());
-            let mut released = Released::default();
-            self.take(&mut released);
-            let answer = take_answer(&mut released.answers, token);
-            *self.stash.lock() = (!released.is_empty()).then(|| Box::new(released));
-            match answer {
-                Some(answer) => Poll::Ready(answer),
-                None if self.shared.poison.is_set() => {
-                    Poll::Ready(Answer::Refused(Refusal::Unavailable))
-                }
-                None => Poll::Pending,
+        poll_fn(|context| self.poll_answer(context, token)).await
+    }
+
+    /// Asks many questions in one batch, which wait for the disk together; their answers are in the
+    /// order of the questions.
+    pub async fn ask_all<M: FnOnce(Token) -> Command>(
+        &self,
+        questions: impl IntoIterator<Item = M>,
+    ) -> Vec<Answer> {
+        let (mut tokens, mut commands) = (Vec::new(), Vec::new());
+        for make in questions {
+            let token = self.fresh_token();
+            tokens.push(token);
+            commands.push(make(token));
+        }
+        self.submit(&mut commands);
+        let mut answers = Vec::with_capacity(tokens.len());
+        for token in tokens {
+            answers.push(poll_fn(|context| self.poll_answer(context, token)).await);
+        }
+        answers
+    }
+
+    fn fresh_token(&self) -> Token {
+        Token(self.tokens.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn poll_answer(&self, context: &mut Context<'_>, token: Token) -> Poll<Answer> {
+        self.set_waker(context.waker());
+        let mut released = Released::default();
+        self.take(&mut released);
+        let answer = take_answer(&mut released.answers, token);
+        *self.stash.lock() = (!released.is_empty()).then(|| Box::new(released));
+        match answer {
+            Some(answer) => Poll::Ready(answer),
+            None if self.shared.poison.is_set() => {
+                Poll::Ready(Answer::Refused(Refusal::Unavailable))
             }
-        })
-        .await
+            None => Poll::Pending,
+        }
     }
 }
 

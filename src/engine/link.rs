@@ -8,7 +8,8 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use ternmq_core::command::{Close, Command};
-use ternmq_core::ids::ConnectionId;
+use ternmq_core::effect::Answer;
+use ternmq_core::ids::{ConnectionId, Token};
 
 use super::admission::{self, Charge};
 use super::outbox::{Contents, Outbox, Released};
@@ -94,6 +95,18 @@ impl Link {
     pub fn take_answers(&self, into: &mut Released) {
         self.unstash(into);
         self.collect(|contents, durable| contents.take_answers(into, durable));
+    }
+
+    /// Moves out every answer, those included that wait for the disk: for the handler of a request
+    /// whose client has gone, to undo what they gave. They must not be shown to anybody (law L1).
+    pub fn abandon_answers(&self) -> Vec<(Token, Answer)> {
+        let mut released = Released::default();
+        self.unstash(&mut released);
+        let mut answers: Vec<_> = released.answers.into();
+        if let Some(outbox) = self.outbox() {
+            answers.append(&mut outbox.contents.lock().abandon_answers());
+        }
+        answers
     }
 
     fn collect(&self, mut look: impl FnMut(&mut Contents, u64) -> Option<u64>) {

@@ -331,6 +331,15 @@ impl Contents {
         self.listing.extend(first_held, durable)
     }
 
+    /// Moves out the answers that nobody will be shown any more.
+    pub(crate) fn abandon_answers(&mut self) -> Vec<(Token, Answer)> {
+        self.awaited = 0;
+        let answers = std::mem::take(&mut self.answers).into_iter();
+        answers
+            .filter_map(|held| Some((held.token, held.answer?)))
+            .collect()
+    }
+
     fn pop_answers(&mut self, into: &mut Released, durable: u64) {
         while self.answers.front().is_some_and(|a| a.after <= durable) {
             if let Some(HeldAnswer {

@@ -14,6 +14,8 @@ pub mod mqtt;
 mod output;
 pub mod rest;
 pub mod stomp;
+#[cfg(test)]
+mod tests;
 pub mod websocket;
 
 use std::borrow::Cow;

@@ -17,6 +17,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::time::{Sleep, sleep};
 use tower_service::Service as _;
 
 use crate::frontends::websocket::RequestPeer;
@@ -28,18 +29,27 @@ pub(super) enum Version {
     Two,
 }
 
+/// How long a client may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// For a request head, which is also how long an idle connection is kept.
+    pub(super) head: Duration,
+    /// For taking anything of what is written to it (law L22).
+    pub(super) write: Duration,
+}
+
 /// Serves one connection whose client began with `first`, until it ends or, after `stop` turned
-/// true, its requests in flight are answered. A request head must be complete within
-/// `head_timeout`, which is also how long an idle connection is kept.
+/// true, its requests in flight are answered.
 pub(super) async fn serve(
     stream: TcpStream,
     first: Vec<u8>,
     version: Version,
     routes: Routes,
-    head_timeout: Duration,
+    patience: Patience,
     mut stop: watch::Receiver<bool>,
 ) {
-    let io = TokioIo::new(Begun::new(first, stream));
+    let head_timeout = patience.head;
+    let io = TokioIo::new(Begun::new(first, stream, patience.write));
     let served = match version {
         Version::One => {
             let connection = http1::Builder::new()
@@ -64,6 +74,8 @@ pub(super) async fn serve(
                 .timer(TokioTimer::new())
                 .keep_alive_interval(head_timeout)
                 .keep_alive_timeout(head_timeout)
+                .max_concurrent_streams(MAX_STREAMS)
+                .max_header_list_size(MAX_HEADER_LIST_BYTES)
                 .serve_connection(io, routes);
             let mut connection = pin!(connection);
             match stopping(connection.as_mut(), &mut stop).await {
@@ -114,20 +126,44 @@ impl Service<Request<Incoming>> for Routes {
     }
 }
 
-/// A stream whose first bytes have been read already.
+/// A stream whose first bytes have been read already, and which breaks when its client takes
+/// nothing for too long.
 struct Begun {
     first: Vec<u8>,
     given: usize,
     stream: TcpStream,
+    write_patience: Duration,
+    /// Runs while a write waits.
+    stall: Option<Pin<Box<Sleep>>>,
 }
 
 impl Begun {
-    fn new(first: Vec<u8>, stream: TcpStream) -> Self {
+    fn new(first: Vec<u8>, stream: TcpStream, write_patience: Duration) -> Self {
         Self {
             first,
             given: 0,
             stream,
+            write_patience,
+            stall: None,
         }
+    }
+
+    /// The outcome of a write, or an error when it has waited too long.
+    fn note_write(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.stall = None;
+            return written;
+        }
+        let patience = self.write_patience;
+        let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(patience)));
+        stall
+            .as_mut()
+            .poll(context)
+            .map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -154,7 +190,8 @@ impl AsyncWrite for Begun {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.note_write(context, written)
     }
 
     fn poll_write_vectored(
@@ -162,7 +199,8 @@ impl AsyncWrite for Begun {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.note_write(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -179,5 +217,9 @@ impl AsyncWrite for Begun {
 }
 
 const MAX_HEADERS: usize = 100;
+/// Requests at a time of one HTTP/2 connection; HTTP/1.1 has one.
+const MAX_STREAMS: u32 = 100;
+/// Of a request head of HTTP/2, in bytes.
+const MAX_HEADER_LIST_BYTES: u32 = 64 << 10;
 /// Of a request head, in bytes.
 const MAX_BUFFER_BYTES: usize = 64 << 10;

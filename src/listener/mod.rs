@@ -19,7 +19,7 @@ use crate::frontends::websocket::RequestPeer;
 use crate::frontends::{ByteProtocol, Carrier, Peer, Registry};
 
 use detect::{Detected, Foreign, MOST_BYTES, detect};
-use http::{Routes, Version};
+use http::{Patience, Routes, Version};
 
 /// What every listener of a server shares.
 pub struct Hall {
@@ -212,7 +212,11 @@ impl Acceptor {
         let seat = Arc::new(seat);
         let peer = RequestPeer { address, seat };
         let routes = Routes { router, peer };
-        let (patience, stop) = (self.patience(), self.hall.stop.clone());
+        let patience = Patience {
+            head: self.patience(),
+            write: Duration::from_millis(self.hall.environment.options.write_stall_ms),
+        };
+        let stop = self.hall.stop.clone();
         // Boxed: it is larger by far than the task that found it.
         tokio::spawn(Box::pin(http::serve(
             stream, first, version, routes, patience, stop,

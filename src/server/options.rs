@@ -120,6 +120,7 @@ pub(super) fn rest(config: &Config, engine: &Engine) -> Result<Router, ServerErr
             default_lease_ms: rest.default_lease_ms,
             max_lease_ms: rest.max_lease_ms,
             max_receive: rest.max_receive,
+            max_waiting: rest.max_waiting,
             max_inflight: rest.max_inflight,
             event_heart_beat_ms: rest.event_heart_beat_ms,
             event_resume_ms: rest.event_resume_ms,
@@ -127,6 +128,7 @@ pub(super) fn rest(config: &Config, engine: &Engine) -> Result<Router, ServerErr
         max_body_bytes: usize::try_from(body).unwrap_or(usize::MAX),
         max_name_bytes: config.limits.max_name_bytes as usize,
         block_timeout_ms: u64::from(config.limits.block_timeout_ms),
+        body_timeout_ms: u64::from(rest.body_timeout_ms),
         allowed_origins: config.security.allowed_origins.clone(),
     };
     let state = Arc::new(RestState::new(engine.clone(), options, key));

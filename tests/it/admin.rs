@@ -54,6 +54,13 @@ async fn metrics_are_samples_with_one_head_per_family() {
             assert!(sample.starts_with(family), "{sample} in {family}");
         }
     }
+    // Each is on the page for operators.
+    let page = include_str!("../../docs/operations.md");
+    for family in &families {
+        let name = family.strip_prefix("ternmq_").unwrap();
+        let found = [format!("`{name}`"), format!("`{name}{{")];
+        assert!(found.iter().any(|text| page.contains(text)), "{family}");
+    }
     let mut unique = families.clone();
     unique.sort_unstable();
     unique.dedup();

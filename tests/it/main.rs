@@ -14,6 +14,7 @@ mod limits;
 mod mqtt;
 mod process;
 mod recovery;
+mod rest;
 mod stomp;
 mod support;
 mod tidy;

@@ -67,7 +67,8 @@ impl Broker {
         let Some(lane) = self.lanes.at(lane_ref.0) else {
             return false;
         };
-        let (key, written, opened) = (lane.key, lane.written, lane.opened_after);
+        let (key, opened) = (lane.key, lane.opened_after);
+        let written = lane.written.max(lane.maybe_written);
         // A piece is either a duplicate as a whole or new as a whole.
         let known = (written + 1).saturating_sub(piece.tag);
         let same = if known == 0 {

@@ -122,6 +122,7 @@ impl Run {
             window,
             next_tag: 1,
             written: 0,
+            handed: 0,
         }));
         self.model.lanes.len() - 1
     }
@@ -495,6 +496,10 @@ impl Run {
         let before = known.and_then(|lane| self.model.lane(lane).connection);
         if let Some(before) = before {
             self.detach(before, false);
+            if let Some(lane) = self.sessions[session].lane {
+                let lane = self.model.lane(lane);
+                lane.handed = lane.next_tag - 1;
+            }
         }
         let durable = session != SESSIONS - 1;
         let lane = match self.sessions[session].lane {

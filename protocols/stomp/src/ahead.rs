@@ -23,6 +23,8 @@ pub enum Ahead<'a> {
     Ack(AckFrame<'a>),
     /// NACK outside a transaction.
     Nack(AckFrame<'a>),
+    /// DISCONNECT: what comes behind it is discarded.
+    Disconnect,
     /// Any other frame.
     Other,
     /// The input cannot be cut into frames from here on: the machine will say why.
@@ -50,6 +52,7 @@ impl LookAhead {
         let make = match frame.command {
             Command::Ack => Ahead::Ack,
             Command::Nack => Ahead::Nack,
+            Command::Disconnect => return Ahead::Disconnect,
             _ => return Ahead::Other,
         };
         match AckFrame::new(frame, self.version) {

@@ -46,13 +46,10 @@ pub struct ConnectFrame<'a> {
     pub version: Version,
     /// The virtual host; 1.1 requires it of clients, its absence is tolerated.
     pub host: Option<Cow<'a, str>>,
-    /// The user.
-    pub login: Option<Cow<'a, str>>,
-    /// The secret; not shown by `Debug`.
-    pub passcode: Option<Cow<'a, str>>,
     /// This side's offer, for the CONNECTED frame.
     pub heart_beat: Intervals,
-    /// All headers, `client-id` and `request-id` among them.
+    /// All headers: `login`, `passcode` (not shown by `Debug`), `client-id` and `request-id` among
+    /// them.
     pub headers: Headers<'a>,
 }
 
@@ -86,8 +83,6 @@ impl<'a> ConnectFrame<'a> {
         let connect = Self {
             version,
             host: headers.get("host"),
-            login: headers.get("login"),
-            passcode: headers.get("passcode"),
             heart_beat: offer,
             headers,
         };

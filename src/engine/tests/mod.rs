@@ -21,6 +21,7 @@ use ternmq_journal::{Seed, Step};
 
 use super::{Clock, Engine, EngineOptions, Link, Manual, Outgoing, Released};
 
+mod abandon;
 mod bounded;
 mod checkpoint;
 mod crash;

@@ -24,8 +24,8 @@ pub(super) struct Parked {
     bytes: Vec<u8>,
     /// Bytes of the unfinished packet behind them, which the connection loop keeps.
     unfinished: usize,
-    /// The last of the bytes cannot be framed, so nothing behind them can be understood.
-    broken: bool,
+    /// Nothing behind the bytes counts: they end with DISCONNECT, or with what cannot be framed.
+    ended: bool,
     /// Bytes asked of the budget, 0 if nothing is.
     asked: usize,
 }
@@ -33,11 +33,11 @@ pub(super) struct Parked {
 impl Parked {
     /// Whether more may be kept.
     pub(super) fn has_space(&self, most: usize) -> bool {
-        !self.broken && self.bytes.len() + self.unfinished < most
+        !self.ended && self.bytes.len() + self.unfinished < most
     }
 
     pub(super) fn take(&mut self) -> Vec<u8> {
-        (self.unfinished, self.broken) = (0, false);
+        (self.unfinished, self.ended) = (0, false);
         std::mem::take(&mut self.bytes)
     }
 
@@ -63,6 +63,7 @@ impl Parked {
 
 const PUBACK: u8 = 4;
 const PINGREQ: u8 = 12;
+const DISCONNECT: u8 = 14;
 
 impl State {
     /// Keeps the whole packets of a read; returns how many bytes were taken, all but an unfinished
@@ -72,7 +73,7 @@ impl State {
         let mut at = 0;
         loop {
             let rest = input.get(at..).unwrap_or_default();
-            if self.parked.broken {
+            if self.parked.ended {
                 return input.len();
             }
             match frame(rest, self.options.max_packet_bytes) {
@@ -86,7 +87,7 @@ impl State {
                 }
                 Err(_) => {
                     self.parked.bytes.extend_from_slice(rest);
-                    self.parked.broken = true;
+                    self.parked.ended = true;
                 }
             }
         }
@@ -101,7 +102,10 @@ impl State {
             &[first, 0] if self.may_pass(first, PINGREQ) => {
                 put_ping_resp(turn.output.buffer());
             }
-            packet => self.parked.bytes.extend_from_slice(packet),
+            packet => {
+                self.parked.bytes.extend_from_slice(packet);
+                self.parked.ended = packet.first().is_some_and(|first| first >> 4 == DISCONNECT);
+            }
         }
     }
 

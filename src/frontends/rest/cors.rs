@@ -63,7 +63,7 @@ fn is_ours(name: &HeaderName) -> bool {
     name.as_str().starts_with("tmq-") || *name == header::LOCATION || *name == header::RETRY_AFTER
 }
 
-fn is_allowed(allowed: &[String], origin: &HeaderValue) -> bool {
+pub(super) fn is_allowed(allowed: &[String], origin: &HeaderValue) -> bool {
     allowed
         .iter()
         .any(|one| one == "*" || one.as_bytes() == origin.as_bytes())

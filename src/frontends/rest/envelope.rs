@@ -4,106 +4,103 @@ use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::error::Category;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json, json};
 use ternmq_core::effect::Delivery;
 use ternmq_core::ids::Now;
 
-use super::headers::{Metadata, NORMAL_PRIORITY, duration_ms};
+use super::headers::{MAX_PRIORITY, Metadata, NORMAL_PRIORITY, duration_ms};
 use super::names;
 use super::problem::{Problem, Slug};
+use super::properties::Properties;
 use crate::frontends::canonical::{Value, View};
 
 /// The media type of an envelope.
 pub(super) const MEDIA: &str = "application/vnd.ternmq.message+json";
+/// How the media types of ours begin.
+pub(super) const FAMILY: &str = "application/vnd.ternmq.";
+
+/// The fields of an envelope. A body is one of three.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Fields<'a> {
+    id: Option<String>,
+    content_type: Option<String>,
+    #[serde(rename = "type")]
+    subject: Option<String>,
+    group_id: Option<String>,
+    correlation_id: Option<String>,
+    reply_to: Option<String>,
+    ttl: Option<String>,
+    priority: Option<u8>,
+    persistent: Option<bool>,
+    properties: Option<Properties>,
+    #[serde(borrow)]
+    body: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    body64: Option<Cow<'a, str>>,
+    /// Kept as it is written.
+    #[serde(borrow)]
+    json: Option<&'a RawValue>,
+    deliver_at: Option<IgnoredAny>,
+    delay: Option<IgnoredAny>,
+    trace: Option<IgnoredAny>,
+}
 
 /// Reads an envelope: metadata and body.
 pub(super) fn parse(bytes: &[u8], now: Now) -> Result<(Metadata, Vec<u8>), Problem> {
-    let bad = |field: &str| Problem::new(Slug::BadMetadata, format!("{field} is not valid"));
-    let json: Json = serde_json::from_slice(bytes)
-        .map_err(|error| Problem::new(Slug::Malformed, format!("envelope: {error}")))?;
-    let Json::Object(mut fields) = json else {
-        return Err(Problem::new(
-            Slug::Malformed,
-            "an envelope is a JSON object",
-        ));
+    let bad = |why: &str| Problem::new(Slug::BadMetadata, why);
+    let fields: Fields<'_> = serde_json::from_slice(bytes).map_err(|error| {
+        let slug = match error.classify() {
+            Category::Data => Slug::BadMetadata,
+            _ => Slug::Malformed,
+        };
+        Problem::new(slug, format!("envelope: {error}"))
+    })?;
+    if fields.deliver_at.is_some() || fields.delay.is_some() || fields.trace.is_some() {
+        let detail = "deliverAt, delay and trace are not supported yet";
+        return Err(Problem::new(Slug::NotSupported, detail));
+    }
+    let body = match (fields.body, fields.body64, fields.json) {
+        (Some(body), None, None) => body.into_owned().into_bytes(),
+        (None, Some(coded), None) => STANDARD
+            .decode(coded.as_bytes())
+            .map_err(|_| bad("body64 is not base64"))?,
+        (None, None, Some(json)) => json.get().as_bytes().to_vec(),
+        (None, None, None) => Vec::new(),
+        _ => return Err(bad("one of body, body64 and json")),
     };
-    let mut text = |name: &str| match fields.remove(name) {
-        None | Some(Json::Null) => Ok(None),
-        Some(Json::String(text)) => Ok(Some(text)),
-        Some(_) => Err(bad(name)),
+    let priority = fields.priority.unwrap_or(NORMAL_PRIORITY);
+    if priority > MAX_PRIORITY {
+        return Err(bad("priority: 0 to 9"));
+    }
+    let expires_ms = match fields.ttl {
+        None => 0,
+        Some(ttl) => {
+            let ttl = duration_ms(&ttl).ok_or_else(|| bad("ttl: a duration such as 30s"))?;
+            now.wall_ms.saturating_add(ttl)
+        }
     };
-    let mut view = View {
-        message_id: text("id")?.map(Cow::Owned),
-        content_type: text("contentType")?.map(Cow::Owned),
-        subject: text("type")?.map(Cow::Owned),
-        group: text("groupId")?.map(Cow::Owned),
-        correlation_id: text("correlationId")?.map(|id| Cow::Owned(id.into_bytes())),
+    let view = View {
+        message_id: fields.id.map(Cow::Owned),
+        content_type: fields.content_type.map(Cow::Owned),
+        subject: fields.subject.map(Cow::Owned),
+        group: fields.group_id.map(Cow::Owned),
+        correlation_id: fields.correlation_id.map(|id| Cow::Owned(id.into_bytes())),
+        reply_to: fields.reply_to.map(|reply| names::owned_reply(&reply)),
+        properties: fields.properties.unwrap_or_default().0,
         ..View::default()
     };
-    view.reply_to = text("replyTo")?.map(|reply| names::owned_reply(&reply));
-    let (plain, coded, ttl) = (text("body")?, text("body64")?, text("ttl")?);
-    let object = fields.remove("json");
-    let body = match (plain, coded, object) {
-        (Some(body), None, None) => body.into_bytes(),
-        (None, Some(coded), None) => STANDARD.decode(coded).map_err(|_| bad("body64"))?,
-        (None, None, Some(object)) => object.to_string().into_bytes(),
-        (None, None, None) => Vec::new(),
-        _ => return Err(bad("body: one of body, body64 and json")),
+    let metadata = Metadata {
+        view,
+        priority,
+        expires_ms,
+        persistent: fields.persistent.unwrap_or(true),
     };
-    if let Some(object) = fields.remove("properties") {
-        view.properties = properties(&object).ok_or_else(|| bad("properties"))?;
-    }
-    let priority = match fields.remove("priority") {
-        None => NORMAL_PRIORITY,
-        Some(value) => value
-            .as_u64()
-            .and_then(|p| u8::try_from(p).ok())
-            .filter(|p| *p <= 9)
-            .ok_or_else(|| bad("priority"))?,
-    };
-    let persistent = match fields.remove("persistent") {
-        None => true,
-        Some(value) => value.as_bool().ok_or_else(|| bad("persistent"))?,
-    };
-    let expires_ms = match ttl {
-        None => 0,
-        Some(ttl) => now
-            .wall_ms
-            .saturating_add(duration_ms(&ttl).ok_or_else(|| bad("ttl"))?),
-    };
-    if let Some(name) = fields.keys().next() {
-        return Err(Problem::new(
-            Slug::BadMetadata,
-            format!("{name} is not a known field"),
-        ));
-    }
-    Ok((
-        Metadata {
-            view,
-            priority,
-            expires_ms,
-            persistent,
-        },
-        body,
-    ))
-}
-
-/// Properties of a JSON object; whole numbers are integers. `None` if one is no property.
-pub(super) fn properties(json: &Json) -> Option<Vec<(Cow<'static, str>, Value<'static>)>> {
-    let value = |json: &Json| match json {
-        Json::Bool(value) => Some(Value::Bool(*value)),
-        Json::String(text) => Some(Value::Text(Cow::Owned(text.clone()))),
-        Json::Number(number) => match number.as_i64() {
-            Some(number) => Some(Value::Int(number)),
-            None => number.as_f64().map(Value::Double),
-        },
-        _ => None,
-    };
-    let object = json.as_object()?;
-    object
-        .iter()
-        .map(|(name, json)| Some((Cow::Owned(name.clone()), value(json)?)))
-        .collect()
+    Ok((metadata, body))
 }
 
 /// The properties of a message as a JSON object; of a repeated name the first stays.
@@ -183,3 +180,6 @@ pub(super) fn render(delivery: &Delivery, view: &View<'_>) -> Map<String, Json> 
 pub(super) fn fallback_id(delivery: &Delivery) -> String {
     format!("{}-{}", delivery.queue, delivery.sequence)
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
-use axum::extract::{Path, Query, State};
+use axum::body::Body;
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde_json::Value as Json;
@@ -15,13 +15,17 @@ use ternmq_core::command::{Attach, BindRequest, BindTarget, Command, Outcome, Se
 use ternmq_core::effect::Answer;
 use ternmq_core::ids::ConsumerKey;
 
+use super::extract::{Parameters, Segment};
 use super::problem::{Problem, Slug};
-use super::stream::{Cursor, Events, Opening, Settling};
-use super::{RestState, headers, lease, names};
+use super::stream::{Cursor, Events, NotAcknowledged, Opening, Settling};
+use super::{RestState, headers, names, upload};
 use crate::engine::Link;
 
 /// Who the sessions of streams belong to.
 const PRINCIPAL: &str = "$sse";
+
+/// The media type of a stream.
+const MEDIA: &str = "text/event-stream";
 
 /// A topic stream's subscription outlives its connection by this long.
 const TOPIC_RESUME_MS: u64 = 60_000;
@@ -36,8 +40,8 @@ struct Wish {
 
 pub(super) async fn from_queue(
     State(state): State<Arc<RestState>>,
-    Path(q): Path<String>,
-    Query(query): Query<Vec<(String, String)>>,
+    Segment(q): Segment,
+    Parameters(query): Parameters,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let path = names::QueuePath::parse(&q, state.options.max_name_bytes)
@@ -52,8 +56,8 @@ pub(super) async fn from_queue(
 
 pub(super) async fn from_topic(
     State(state): State<Arc<RestState>>,
-    Path(t): Path<String>,
-    Query(query): Query<Vec<(String, String)>>,
+    Segment(t): Segment,
+    Parameters(query): Parameters,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let filter = names::parse_filter(&t, state.options.max_name_bytes)
@@ -64,19 +68,27 @@ pub(super) async fn from_topic(
 /// POST `events:ack {"upTo": cursor}`: settles without a new connection.
 pub(super) async fn acknowledge(
     State(state): State<Arc<RestState>>,
-    Path(_): Path<String>,
-    body: Bytes,
+    Segment(_): Segment,
+    headers: HeaderMap,
+    body: Body,
 ) -> Result<StatusCode, Problem> {
-    let json = lease::object(&body)?;
+    let json = upload::read_object(&state, &headers, body).await?;
+    let json = json.unwrap_or_default();
     let cursor = json
         .get("upTo")
         .and_then(Json::as_str)
         .and_then(Cursor::parse);
     let cursor = cursor.ok_or_else(|| Problem::new(Slug::BadCursor, "upTo is not a cursor"))?;
-    if state.streams.acknowledge(cursor) {
-        Ok(StatusCode::NO_CONTENT)
-    } else {
-        Err(Problem::new(Slug::CursorExpired, "the stream is not open"))
+    match state.streams.acknowledge(cursor).await {
+        Ok(()) => Ok(StatusCode::NO_CONTENT),
+        Err(NotAcknowledged::NotOpen) => {
+            let detail = "the stream is not open; Last-Event-ID settles as well";
+            Err(Problem::new(Slug::CursorExpired, detail))
+        }
+        Err(NotAcknowledged::NotSent) => {
+            let detail = "no event of this stream has this cursor yet";
+            Err(Problem::new(Slug::BadCursor, detail))
+        }
     }
 }
 
@@ -111,11 +123,9 @@ fn wish(
                 wish.window = n.ok_or_else(|| bad("max_inflight"))?;
             }
             ("lastEventId", id) => last = Some(id.to_owned()),
-            ("selector", _) => {
-                return Err(Problem::new(
-                    Slug::NotSupported,
-                    "selectors are not supported yet",
-                ));
+            ("selector" | "from" | "lease", _) | ("ack", "lease") => {
+                let detail = format!("{name}={value} is not supported yet");
+                return Err(Problem::new(Slug::NotSupported, detail));
             }
             (other, _) => return Err(bad(other)),
         }
@@ -139,6 +149,11 @@ async fn open(
     query: &[(String, String)],
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
+    headers::check(headers, &[])?;
+    if !headers::accepts(headers, MEDIA) {
+        let detail = format!("events come as {MEDIA}");
+        return Err(Problem::new(Slug::NotAcceptable, detail));
+    }
     let topic = matches!(target, BindTarget::Filter(_));
     let wish = wish(state, query, headers, topic)?;
     let stream = wish
@@ -184,16 +199,26 @@ async fn open(
         settled: wish.cursor.map_or(0, |cursor| cursor.tag),
         heart_beat_ms: state.options.limits.event_heart_beat_ms.into(),
     };
-    let mut response = Response::new(Body::new(Events::open(link, Arc::clone(state), opening)));
+    let body = Body::new(Events::open(link, Arc::clone(state), opening));
+    Ok(response(body))
+}
+
+/// HEAD: what GET would answer with. Nothing is opened, since HEAD changes nothing.
+pub(super) async fn head(Segment(_): Segment) -> Response {
+    response(Body::empty())
+}
+
+fn response(body: Body) -> Response {
+    let mut response = Response::new(body);
     let headers = response.headers_mut();
     for (name, value) in [
-        (header::CONTENT_TYPE, "text/event-stream"),
+        (header::CONTENT_TYPE, MEDIA),
         (header::CACHE_CONTROL, "no-store"),
         (header::HeaderName::from_static("x-accel-buffering"), "no"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    Ok(response)
+    response
 }
 
 /// Attaches, and settles up to the cursor before anything is sent again.

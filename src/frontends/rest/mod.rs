@@ -6,23 +6,28 @@
 //! keys, selectors, delays.
 
 mod cors;
+mod digest;
 mod envelope;
 mod events;
+mod extract;
+mod guard;
 mod headers;
 mod lease;
 mod message;
 mod names;
 mod problem;
+mod properties;
 mod publish;
 mod receive;
 mod stream;
+mod upload;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use axum::Router;
 use axum::middleware;
-use axum::routing::{delete, get, post};
+use axum::routing::{any, delete, get, post};
 
 use crate::engine::{Engine, Link};
 
@@ -41,6 +46,10 @@ pub struct RestState {
     /// Names this life of the server in message ids.
     boot: u64,
     published: AtomicU64,
+    /// Requests so far.
+    requests: AtomicU64,
+    /// Receives that wait.
+    waiting: AtomicU32,
 }
 
 /// What the configuration says.
@@ -54,6 +63,8 @@ pub struct RestOptions {
     pub max_name_bytes: usize,
     /// How long a publish waits for memory.
     pub block_timeout_ms: u64,
+    /// How long 64 KiB of a request body, or the rest of it, may take to come.
+    pub body_timeout_ms: u64,
     /// Origins of web pages that may call, beside the server's own.
     pub allowed_origins: Vec<String>,
 }
@@ -69,6 +80,8 @@ pub struct RestLimits {
     pub max_lease_ms: u32,
     /// Messages of one receive.
     pub max_receive: u32,
+    /// Receives that may wait at a time, all queues together.
+    pub max_waiting: u32,
     /// Unsettled events of one stream.
     pub max_inflight: u32,
     /// Pause after which an idle stream sends a comment.
@@ -91,6 +104,8 @@ impl RestState {
             streams: Streams::default(),
             boot: boot.rotate_left(17) ^ 0x9E37_79B9_7F4A_7C15,
             published: AtomicU64::new(0),
+            requests: AtomicU64::new(0),
+            waiting: AtomicU32::new(0),
         }
     }
 
@@ -101,17 +116,26 @@ impl RestState {
 
 /// The endpoints under `/v1`.
 pub fn router(state: Arc<RestState>) -> Router {
+    let from_queue = get(events::from_queue).head(events::head);
+    let from_topic = get(events::from_topic).head(events::head);
     Router::new()
         .route("/v1/queues/{q}/messages", post(publish::to_queue))
         .route("/v1/topics/{t}/messages", post(publish::to_topic))
         .route("/v1/queues/{q}/receive", post(receive::receive))
-        .route("/v1/queues/{q}/events", get(events::from_queue))
+        .route("/v1/queues/{q}/events", from_queue)
         .route("/v1/queues/{q}/events:ack", post(events::acknowledge))
-        .route("/v1/topics/{t}/events", get(events::from_topic))
+        .route("/v1/topics/{t}/events", from_topic)
         .route("/v1/leases/{t}", delete(lease::ack).patch(lease::extend))
         .route("/v1/leases/{t}/nack", post(lease::nack))
         .route("/v1/leases:settle", post(lease::settle))
-        .route("/v1/{*rest}", axum::routing::any(unknown))
+        .method_not_allowed_fallback(guard::other_method)
+        .route("/v1", any(unknown))
+        .route("/v1/", any(unknown))
+        .route("/v1/{*rest}", any(unknown))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&state),
+            guard::watch,
+        ))
         .layer(middleware::from_fn_with_state(
             Arc::clone(&state),
             cors::answer,

@@ -79,19 +79,6 @@ pub(super) fn render_reply<'a>(reply: &'a ReplyTo<'_>) -> Cow<'a, str> {
     }
 }
 
-/// A name as one segment of a path.
-pub(super) fn encode_segment(name: &str) -> String {
-    let mut segment = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~:$".contains(&byte) {
-            segment.push(byte.into());
-        } else {
-            segment.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    segment
-}
-
 fn escape_slashes(segment: &str) -> Cow<'_, str> {
     if segment.contains('/') {
         segment.replace('/', "%2F").into()

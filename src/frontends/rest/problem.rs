@@ -14,9 +14,14 @@ pub(super) enum Slug {
     CursorExpired,
     Forbidden,
     NoDestination,
+    NoMethod,
+    NotAcceptable,
+    Timeout,
     DestinationExists,
     LeaseGone,
     TooLarge,
+    UnsupportedMedia,
+    DigestMismatch,
     NotSupported,
     TooManyWaiters,
     LimitReached,
@@ -35,6 +40,9 @@ impl Slug {
             Self::CursorExpired => ("cursor-expired", 410, "The stream has ended", false),
             Self::Forbidden => ("forbidden", 403, "Not allowed", false),
             Self::NoDestination => ("no-destination", 404, "No such destination", false),
+            Self::NoMethod => ("no-method", 405, "No such method here", false),
+            Self::NotAcceptable => ("not-acceptable", 406, "No such representation", false),
+            Self::Timeout => ("timeout", 408, "The request came too slowly", true),
             Self::DestinationExists => (
                 "destination-exists",
                 409,
@@ -43,6 +51,13 @@ impl Slug {
             ),
             Self::LeaseGone => ("lease-gone", 410, "The lease has ended", false),
             Self::TooLarge => ("too-large", 413, "The message is too large", false),
+            Self::UnsupportedMedia => ("unsupported-media", 415, "Media type not read here", false),
+            Self::DigestMismatch => (
+                "digest-mismatch",
+                400,
+                "The body is not what it says",
+                false,
+            ),
             Self::NotSupported => ("not-supported", 422, "Not supported yet", false),
             Self::TooManyWaiters => ("too-many-waiters", 429, "Too many waiting receives", true),
             Self::LimitReached => ("limit-reached", 429, "A limit is reached", true),
@@ -86,6 +101,15 @@ impl Problem {
         Self::new(slug, why.to_string())
     }
 
+    /// As a body, with the id of the request that it answers.
+    pub(super) fn to_body(&self, request: &str) -> String {
+        let mut json = self.to_json();
+        if let Some(fields) = json.as_object_mut() {
+            fields.insert("instance".into(), request.into());
+        }
+        json.to_string()
+    }
+
     /// For an entry of a list.
     pub(super) fn to_json(&self) -> serde_json::Value {
         let (name, status, title, retryable) = self.slug.parts();
@@ -104,6 +128,8 @@ impl IntoResponse for Problem {
         let (_, status, _, retryable) = self.slug.parts();
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, self.to_json().to_string()).into_response();
+        // The guard writes it again when it knows the request's id.
+        response.extensions_mut().insert(self);
         let headers = response.headers_mut();
         let media = HeaderValue::from_static("application/problem+json");
         headers.insert(header::CONTENT_TYPE, media);
@@ -113,3 +139,6 @@ impl IntoResponse for Problem {
         response
     }
 }
+
+#[cfg(test)]
+mod tests;

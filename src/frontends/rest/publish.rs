@@ -1,14 +1,11 @@
 //! POST `/v1/queues/{q}/messages` and `/v1/topics/{t}/messages`: 201 once it is durable.
 
 use std::borrow::Cow;
-use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::Poll;
-use std::time::Duration;
 
-use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{Path, State};
+use axum::body::{Body, Bytes};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use ternmq_core::address::{Address, QueueName};
@@ -16,29 +13,29 @@ use ternmq_core::command::{Command, Publish, Retain, SendMode};
 use ternmq_core::effect::Answer;
 use ternmq_core::message::{Envelope, Run};
 
+use super::extract::Segment;
 use super::headers::{self, Metadata};
 use super::problem::{Problem, Slug};
-use super::{FORMAT, RestState, envelope, message, names};
-use crate::engine::{Charge, Link, Released};
+use super::upload::{Incoming, Room};
+use super::{FORMAT, RestState, digest, envelope, message, names};
+use crate::engine::Link;
 
 /// Where a message goes.
 struct Destination {
     address: Address,
     queue: Option<QueueName>,
     mode: SendMode,
-    path: String,
 }
 
 pub(super) async fn to_queue(
     State(state): State<Arc<RestState>>,
-    Path(q): Path<String>,
+    Segment(q): Segment,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let path = names::QueuePath::parse(&q, state.options.max_name_bytes)
         .map_err(|error| Problem::new(Slug::Malformed, error.to_string()))?;
     let destination = Destination {
-        path: format!("/v1/queues/{}", names::encode_segment(&q)),
         address: path.address,
         queue: path.queue,
         mode: SendMode::Anycast,
@@ -48,18 +45,16 @@ pub(super) async fn to_queue(
 
 pub(super) async fn to_topic(
     State(state): State<Arc<RestState>>,
-    Path(t): Path<String>,
+    Segment(t): Segment,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let address = names::parse_topic(&t, state.options.max_name_bytes)
         .map_err(|error| Problem::new(Slug::Malformed, error.to_string()))?;
-    let path = format!("/v1/topics/{}", names::encode_segment(&t));
     let destination = Destination {
         address,
         queue: None,
         mode: SendMode::Multicast,
-        path,
     };
     publish(&state, destination, &headers, body).await
 }
@@ -71,87 +66,83 @@ async fn publish(
     body: Body,
 ) -> Result<Response, Problem> {
     let now = state.engine.now();
-    let limit = state.options.max_body_bytes;
-    let too_large = || Problem::new(Slug::TooLarge, format!("more than {limit} bytes"));
-    let announced = headers::text(headers, "content-length")?.and_then(|n| n.parse().ok());
-    if announced.is_some_and(|n: usize| n > limit) {
-        return Err(too_large());
-    }
-    let media = headers::text(headers, "content-type")?.unwrap_or_default();
-    let mut metadata = headers::metadata(headers, now)?;
-    let mut bytes = to_bytes(body, limit).await.map_err(|error| {
-        match error
-            .into_inner()
-            .downcast_ref::<http_body_util::LengthLimitError>()
-        {
-            Some(_) => too_large(),
-            None => Problem::new(Slug::Malformed, "the body ended before its end"),
-        }
-    })?;
-    if media
-        .split(';')
-        .next()
-        .is_some_and(|media| media.trim() == envelope::MEDIA)
-    {
-        let (parsed, body) = envelope::parse(&bytes, now)?;
-        (metadata, bytes) = (parsed, Bytes::from(body));
-    }
-    let id = metadata
-        .view
-        .message_id
-        .get_or_insert_with(|| Cow::Owned(state.next_id()));
-    let id = id.to_string();
-    let mut stored = message::encode_head(&metadata.view)
-        .map_err(|_| Problem::new(Slug::BadMetadata, "the metadata is too long"))?;
-    stored.extend_from_slice(&bytes);
+    let incoming = Incoming::new(state, body, state.options.max_body_bytes)?;
+    let enveloped = is_envelope(headers)?;
+    // Read and refused before the body is asked for.
+    let mut metadata = if enveloped {
+        headers::check(headers, &[])?;
+        None
+    } else {
+        Some(headers::metadata(headers, now)?)
+    };
     let link = state.connect()?;
-    let routed = send(state, &link, &destination, &metadata, &stored).await?;
+    let mut room = Room::new(state, &link);
+    let mut stored = match &mut metadata {
+        Some(metadata) => head(state, metadata)?,
+        None => Vec::new(),
+    };
+    let body_at = stored.len();
+    incoming.read_into(&mut stored, &mut room).await?;
+    digest::verify(headers, stored.get(body_at..).unwrap_or_default())?;
+    let metadata = match metadata {
+        Some(metadata) => metadata,
+        None => {
+            let (mut metadata, body) = envelope::parse(&stored, now)?;
+            stored = head(state, &mut metadata)?;
+            stored.extend_from_slice(&body);
+            metadata
+        }
+    };
+    room.grow_to(stored.len()).await?;
+    let block = room.block(&stored).ok_or_else(no_answer)?;
+    drop(stored);
+    let routed = send(state, &link, destination, &metadata, block).await?;
     let mut response = StatusCode::CREATED.into_response();
     let answer = response.headers_mut();
-    let path = format!(
-        "{}/messages/{}",
-        destination.path,
-        names::encode_segment(&id)
-    );
-    headers::put(answer, "tmq-message-id", &id);
-    headers::put(answer, "location", &path);
+    if let Some(id) = &metadata.view.message_id {
+        headers::put(answer, "tmq-message-id", id);
+    }
     if routed == 0 {
         headers::put(answer, "tmq-routed", "0");
     }
     Ok(response)
 }
 
+/// Whether the body is an envelope; one of a kind that is not known is refused.
+fn is_envelope(headers: &HeaderMap) -> Result<bool, Problem> {
+    let media = headers::media(headers, "content-type")?.unwrap_or_default();
+    if media != envelope::MEDIA && media.starts_with(envelope::FAMILY) {
+        let detail = format!("{media}: {} is read here", envelope::MEDIA);
+        return Err(Problem::new(Slug::UnsupportedMedia, detail));
+    }
+    Ok(media == envelope::MEDIA)
+}
+
+/// What stands before the body of a stored message, which has an id from here on.
+fn head(state: &RestState, metadata: &mut Metadata) -> Result<Vec<u8>, Problem> {
+    let id = &mut metadata.view.message_id;
+    id.get_or_insert_with(|| Cow::Owned(state.next_id()));
+    message::encode_head(&metadata.view)
+        .map_err(|_| Problem::new(Slug::BadMetadata, "the metadata is too long"))
+}
+
 async fn send(
     state: &RestState,
     link: &Link,
-    destination: &Destination,
+    destination: Destination,
     metadata: &Metadata,
-    stored: &[u8],
+    block: Bytes,
 ) -> Result<u32, Problem> {
-    if stored.len() > link.largest_publish() {
-        return Err(Problem::new(
-            Slug::TooLarge,
-            "larger than the server's memory for messages",
-        ));
-    }
-    let patience = Duration::from_millis(state.options.block_timeout_ms);
-    let charge = tokio::time::timeout(patience, reserve(link, stored.len())).await;
-    let charge = charge.map_err(|_| {
-        Problem::new(
-            Slug::AddressFull,
-            "no memory was free within the block timeout",
-        )
-    })?;
     let envelope = Envelope {
-        address: destination.address.clone(),
+        address: destination.address,
         durable: metadata.persistent,
         at_most_once: false,
         priority: metadata.priority,
         expires_ms: metadata.expires_ms,
         timestamp_ms: state.engine.now().wall_ms,
     };
-    let run = Arc::new(Run::single(envelope, FORMAT, link.block(charge, stored)));
-    let (mode, queue) = (destination.mode, destination.queue.clone());
+    let run = Arc::new(Run::single(envelope, FORMAT, block));
+    let (mode, queue) = (destination.mode, destination.queue);
     let answer = link
         .ask(|token| {
             let token = Some(token);
@@ -167,21 +158,12 @@ async fn send(
     match answer {
         Answer::Published { routed } => Ok(routed),
         Answer::Refused(why) => Err(Problem::refused(&why)),
-        _ => Err(Problem::new(Slug::Unavailable, "no answer")),
+        _ => Err(no_answer()),
     }
 }
 
-/// Waits for memory (law L20).
-async fn reserve(link: &Link, bytes: usize) -> Charge {
-    poll_fn(|context| {
-        link.set_waker(context.waker());
-        link.take(&mut Released::default());
-        match link.reserve(bytes) {
-            Some(charge) => Poll::Ready(charge),
-            None => Poll::Pending,
-        }
-    })
-    .await
+fn no_answer() -> Problem {
+    Problem::new(Slug::Unavailable, "no answer")
 }
 
 impl RestState {

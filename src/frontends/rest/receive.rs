@@ -4,12 +4,14 @@
 //! leases whose bodies hyper did not take return uncounted (law L11).
 
 use std::collections::VecDeque;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hyper::body::{Frame, SizeHint};
@@ -18,14 +20,22 @@ use ternmq_core::command::{Command, LeaseAction, LeaseId, Outcome, Receive, Sour
 use ternmq_core::effect::{Answer, Leased};
 use ternmq_core::ids::Token;
 
+use super::extract::{Parameters, Segment};
 use super::headers::{self, duration_ms, rfc3339};
 use super::problem::{Problem, Slug};
-use super::{RestState, envelope, lease, names};
-use crate::engine::{Link, Released};
+use super::{RestState, envelope, lease, names, upload};
+use crate::engine::Link;
 use crate::frontends::canonical;
 
 /// Bytes of a body that hyper is given at a time.
 const FRAME_BYTES: usize = 64 << 10;
+/// Bytes of messages in one answer, unless the client says otherwise, and at most; one message
+/// always fits.
+const DEFAULT_BYTES: u32 = 4 << 20;
+const MAX_BYTES: u32 = 64 << 20;
+
+const JSON: &str = "application/json";
+const LINES: &str = "application/x-ndjson";
 
 /// The query of a receive, checked.
 struct Wish {
@@ -46,11 +56,12 @@ enum Shape {
 
 pub(super) async fn receive(
     State(state): State<Arc<RestState>>,
-    Path(q): Path<String>,
-    Query(query): Query<Vec<(String, String)>>,
+    Segment(q): Segment,
+    Parameters(query): Parameters,
     headers: HeaderMap,
-    body: Bytes,
+    body: Body,
 ) -> Result<Response, Problem> {
+    headers::check(&headers, &[])?;
     let wish = wish(&state, &query)?;
     let shape = shape(&headers, wish.max)?;
     let path = names::QueuePath::parse(&q, state.options.max_name_bytes)
@@ -62,20 +73,27 @@ pub(super) async fn receive(
         },
         None => Source::Anycast(path.address),
     };
+    let settlements = upload::read_object(&state, &headers, body).await?;
     let link = state.connect()?;
-    if !body.is_empty() {
-        lease::settle_all(&state, &link, &lease::object(&body)?).await?;
-    }
+    let failed = match settlements {
+        Some(json) => lease::settle_all(&state, &link, &json).await?.failed,
+        None => 0,
+    };
+    let waits = wish.wait_ms > 0;
+    let _place = waits.then(|| WaitingPlace::take(&state)).transpose()?;
     let mut pull = Pull {
         link: Some(link),
         waiting: None,
     };
-    let leased = pull.receive(source, &wish).await?;
+    let leased = pull.receive(&state, source, &wish).await?;
     if leased.is_empty() {
-        return Ok(StatusCode::NO_CONTENT.into_response());
+        let mut response = StatusCode::NO_CONTENT.into_response();
+        put_failed(&mut response, failed);
+        return Ok(response);
     }
     let until = state.engine.now().wall_ms.saturating_add(wish.lease_ms);
     let (mut response, bytes) = show(&state, &leased, shape, &wish, until);
+    put_failed(&mut response, failed);
     let leases = leased.iter().map(|leased| leased.lease).collect();
     *response.body_mut() = Body::new(Handover {
         length: bytes.len() as u64,
@@ -87,12 +105,45 @@ pub(super) async fn receive(
     Ok(response)
 }
 
+/// How many settlements of the request's body failed.
+fn put_failed(response: &mut Response, failed: usize) {
+    if failed > 0 {
+        headers::put(
+            response.headers_mut(),
+            "tmq-settle-failed",
+            &failed.to_string(),
+        );
+    }
+}
+
+/// One of the receives that may wait at a time, over all queues and connections.
+struct WaitingPlace<'a>(&'a AtomicU32);
+
+impl<'a> WaitingPlace<'a> {
+    fn take(state: &'a RestState) -> Result<Self, Problem> {
+        let most = state.options.limits.max_waiting;
+        let place = Self(&state.waiting);
+        // Dropped if it is one too many.
+        if place.0.fetch_add(1, Ordering::Relaxed) < most {
+            return Ok(place);
+        }
+        let detail = format!("{most} receives are waiting");
+        Err(Problem::new(Slug::TooManyWaiters, detail))
+    }
+}
+
+impl Drop for WaitingPlace<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 fn wish(state: &RestState, query: &[(String, String)]) -> Result<Wish, Problem> {
     let limits = &state.options.limits;
     let bad = |name: &str| Problem::new(Slug::BadMetadata, format!("{name} is not valid"));
     let mut wish = Wish {
         max: 1,
-        max_bytes: 4 << 20,
+        max_bytes: DEFAULT_BYTES,
         wait_ms: 0,
         lease_ms: limits.default_lease_ms.into(),
         auto: false,
@@ -106,7 +157,10 @@ fn wish(state: &RestState, query: &[(String, String)]) -> Result<Wish, Problem> 
                     .filter(|n| (1..=limits.max_receive).contains(n));
                 wish.max = max.ok_or_else(|| bad("max"))?;
             }
-            "maxBytes" => wish.max_bytes = value.parse().map_err(|_| bad("maxBytes"))?,
+            "maxBytes" => {
+                let most = value.parse().ok().filter(|n| (1..=MAX_BYTES).contains(n));
+                wish.max_bytes = most.ok_or_else(|| bad("maxBytes"))?;
+            }
             "wait" => {
                 let wait = duration_ms(value).filter(|ms| *ms <= limits.max_wait_ms.into());
                 wish.wait_ms = wait.ok_or_else(|| bad("wait"))?;
@@ -133,14 +187,25 @@ fn wish(state: &RestState, query: &[(String, String)]) -> Result<Wish, Problem> 
     Ok(wish)
 }
 
+/// The shape that the client asks for by name; else a body as it is for one message, JSON for more.
 fn shape(headers: &HeaderMap, max: u32) -> Result<Shape, Problem> {
-    let accept = headers::text(headers, "accept")?.unwrap_or("*/*");
-    if accept.contains("application/x-ndjson") {
+    let named = |media: &str| {
+        headers.get_all(header::ACCEPT).iter().any(|value| {
+            let text = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
+            text.contains(media)
+        }) && headers::accepts(headers, media)
+    };
+    if named(LINES) {
         Ok(Shape::Lines)
-    } else if accept.contains("application/json") || max > 1 {
+    } else if named(JSON) {
+        Ok(Shape::Json)
+    } else if max == 1 {
+        Ok(Shape::Binary)
+    } else if headers::accepts(headers, JSON) {
         Ok(Shape::Json)
     } else {
-        Ok(Shape::Binary)
+        let detail = format!("several messages come as {JSON} or {LINES}");
+        Err(Problem::new(Slug::NotAcceptable, detail))
     }
 }
 
@@ -151,7 +216,12 @@ struct Pull {
 }
 
 impl Pull {
-    async fn receive(&mut self, source: Source, wish: &Wish) -> Result<Vec<Leased>, Problem> {
+    async fn receive(
+        &mut self,
+        state: &RestState,
+        source: Source,
+        wish: &Wish,
+    ) -> Result<Vec<Leased>, Problem> {
         let Some(link) = &self.link else {
             return Ok(Vec::new());
         };
@@ -167,7 +237,9 @@ impl Pull {
                 token,
             })
         });
-        let answer = ask.await;
+        let Some(answer) = unless_stopping(state, ask).await else {
+            return Err(Problem::new(Slug::Unavailable, "the server is stopping"));
+        };
         self.waiting = None;
         match answer {
             Answer::Received(leased) => Ok(leased),
@@ -177,15 +249,26 @@ impl Pull {
     }
 }
 
+/// The answer, or `None` when the server stops, of which the link is told. What was leased by then
+/// is given back when the receive is dropped.
+async fn unless_stopping(state: &RestState, ask: impl Future<Output = Answer>) -> Option<Answer> {
+    let mut ask = pin!(ask);
+    poll_fn(|context| match ask.as_mut().poll(context) {
+        Poll::Pending if state.engine.is_stopping() => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+        Poll::Ready(answer) => Poll::Ready(Some(answer)),
+    })
+    .await
+}
+
 impl Drop for Pull {
     fn drop(&mut self) {
         let (Some(link), Some(receive)) = (&self.link, self.waiting) else {
             return;
         };
         link.submit(&mut vec![Command::CancelReceive { receive }]);
-        let mut released = Released::default();
-        link.take(&mut released);
-        for (_, answer) in released.answers {
+        // An answer that still waits for the disk has leased as well.
+        for (_, answer) in link.abandon_answers() {
             if let Answer::Received(leased) = answer {
                 give_back(link, leased.iter().map(|leased| leased.lease));
             }
@@ -291,12 +374,12 @@ fn show(
             (response, bytes)
         }
         (Shape::Lines, _) => {
-            headers.insert(header::CONTENT_TYPE, media("application/x-ndjson"));
+            headers.insert(header::CONTENT_TYPE, media(LINES));
             let lines: String = objects.map(|object| format!("{object}\n")).collect();
             (response, lines.into())
         }
         _ => {
-            headers.insert(header::CONTENT_TYPE, media("application/json"));
+            headers.insert(header::CONTENT_TYPE, media(JSON));
             let messages: Vec<Json> = objects.collect();
             (response, json!({ "messages": messages }).to_string().into())
         }

@@ -3,9 +3,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -14,8 +14,9 @@ use hyper::body::Frame;
 use parking_lot::Mutex;
 use serde_json::Value as Json;
 use ternmq_core::command::{Close, Command, Outcome, Settle, Tags};
-use ternmq_core::effect::Delivery;
-use ternmq_core::ids::{ConsumerKey, Tag};
+use ternmq_core::effect::{Answer, Delivery};
+use ternmq_core::ids::{ConsumerKey, Tag, Token};
+use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::{RestState, envelope};
@@ -57,11 +58,27 @@ pub(super) struct Streams {
     open: Mutex<HashMap<u128, Arc<Control>>>,
 }
 
-/// What another request may tell a stream.
+/// What another request may tell a stream, and what it is told.
 #[derive(Default)]
 struct Control {
     settle_to: AtomicU64,
+    /// The newest event that was shown.
+    newest: AtomicU64,
+    /// Up to here settlements are durable (law L4).
+    settled: AtomicU64,
+    ended: AtomicBool,
+    /// `settled` or `ended` has changed.
+    changed: Notify,
     waker: Mutex<Option<Waker>>,
+}
+
+/// Why a cursor could not be acknowledged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum NotAcknowledged {
+    /// The stream is not open, or ended before the settlement was durable.
+    NotOpen,
+    /// No event of the stream has this cursor yet.
+    NotSent,
 }
 
 impl Streams {
@@ -78,15 +95,29 @@ impl Streams {
         u128::from_le_bytes(bytes)
     }
 
-    /// Settles an open stream up to a cursor; false if it is not open.
-    pub(super) fn acknowledge(&self, cursor: Cursor) -> bool {
+    /// Settles an open stream up to a cursor and returns once that is durable.
+    pub(super) async fn acknowledge(&self, cursor: Cursor) -> Result<(), NotAcknowledged> {
         let control = self.open.lock().get(&cursor.stream).map(Arc::clone);
-        let Some(control) = control else { return false };
+        let control = control.ok_or(NotAcknowledged::NotOpen)?;
+        if cursor.tag > control.newest.load(Ordering::Acquire) {
+            return Err(NotAcknowledged::NotSent);
+        }
         control.settle_to.fetch_max(cursor.tag, Ordering::AcqRel);
         if let Some(waker) = control.waker.lock().take() {
             waker.wake();
         }
-        true
+        loop {
+            let mut changed = pin!(control.changed.notified());
+            // Enabled before the state is read, so that no change is missed.
+            changed.as_mut().enable();
+            if control.settled.load(Ordering::Acquire) >= cursor.tag {
+                return Ok(());
+            }
+            if control.ended.load(Ordering::Acquire) {
+                return Err(NotAcknowledged::NotOpen);
+            }
+            changed.await;
+        }
     }
 }
 
@@ -135,6 +166,8 @@ pub(super) struct Events {
 impl Events {
     pub(super) fn open(link: Link, state: Arc<RestState>, opening: Opening) -> Self {
         let control = Arc::new(Control::default());
+        control.newest.store(opening.settled, Ordering::Release);
+        control.settled.store(opening.settled, Ordering::Release);
         state
             .streams
             .open
@@ -179,20 +212,22 @@ impl Events {
                 Settling::Sliding => tag.saturating_sub(kept),
             };
             if settled > self.opening.settled {
-                commands.push(self.settle(settled));
+                commands.push(self.settle(settled, None));
+                // Nobody was promised more of these than that they are settled.
+                self.tell_settled(settled);
             }
         }
         self.link.submit(&mut commands);
     }
 
-    fn settle(&mut self, tag: Tag) -> Command {
+    fn settle(&mut self, tag: Tag, token: Option<Token>) -> Command {
         self.opening.settled = tag;
         self.stalled = false;
         Command::Settle(Settle {
             consumer: ConsumerKey::SESSION,
             tags: Tags::UpTo(tag),
             outcome: Outcome::Accepted,
-            token: None,
+            token,
         })
     }
 
@@ -203,9 +238,26 @@ impl Events {
             .load(Ordering::Acquire)
             .min(self.written);
         if tag > self.opening.settled {
-            let settle = self.settle(tag);
+            let settle = self.settle(tag, Some(Token(tag)));
             self.link.submit(&mut vec![settle]);
         }
+    }
+
+    /// Tells those who acknowledged what has become durable.
+    fn note_settled(&self, answers: VecDeque<(Token, Answer)>) {
+        let newest = answers
+            .iter()
+            .filter(|(_, answer)| matches!(answer, Answer::Settled))
+            .map(|(token, _)| token.0)
+            .max();
+        if let Some(newest) = newest {
+            self.tell_settled(newest);
+        }
+    }
+
+    fn tell_settled(&self, tag: Tag) {
+        self.control.settled.fetch_max(tag, Ordering::AcqRel);
+        self.control.changed.notify_waiters();
     }
 
     /// Encodes what has been released.
@@ -222,6 +274,7 @@ impl Events {
                 self.newest = self.newest.max(newest);
             }
         }
+        self.control.newest.store(self.newest, Ordering::Release);
         if room > 0 {
             self.handed = Some((newest, room));
         }
@@ -296,6 +349,7 @@ impl HttpBody for Events {
         this.note_acknowledged();
         let mut released = Released::default();
         this.link.take(&mut released);
+        this.note_settled(std::mem::take(&mut released.answers));
         this.waiting.append(&mut released.deliveries);
         if released.end.is_some() || released.stopping {
             this.ended = true;
@@ -325,6 +379,8 @@ impl Drop for Events {
             open.remove(&self.opening.stream);
         }
         drop(open);
+        self.control.ended.store(true, Ordering::Release);
+        self.control.changed.notify_waiters();
         // The frame hyper has last may not have left: what it held is sent again on resumption.
         let written = vec![(ConsumerKey::SESSION, self.written)];
         self.link.close(Close {
@@ -336,3 +392,6 @@ impl Drop for Events {
 
 const STALLED: &str = "event: stalled\ndata: {\"reason\":\"the window of unsettled events is full: \
                        acknowledge by POST events:ack or come back with Last-Event-ID\"}\n\n";
+
+#[cfg(test)]
+mod tests;

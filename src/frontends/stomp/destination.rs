@@ -104,6 +104,15 @@ impl<'a> Form<'a> {
         })
     }
 
+    /// What destinations of this kind begin with, as they are shown to clients.
+    pub(super) fn prefix(self) -> &'static str {
+        match self {
+            Self::Queue(_) | Self::Existing(_) | Self::TemporaryQueue(_) => QUEUE,
+            Self::Topic(_) | Self::TemporaryTopic(_) => TOPIC,
+            Self::Bare(_) => "",
+        }
+    }
+
     /// With a type from a header; a prefix is stronger.
     pub(super) fn typed(self, header: Option<&str>) -> Result<Self, DestinationError> {
         let (Self::Bare(name), Some(header)) = (self, header) else {

@@ -7,7 +7,6 @@ use std::collections::VecDeque;
 use std::fmt::Write;
 
 use bytes::Bytes;
-use ternmq_core::address::Address;
 use ternmq_core::command::{Command, SettleMode};
 use ternmq_core::effect::{Delivery, Origin};
 use ternmq_core::ids::{ConsumerKey, Tag};
@@ -17,7 +16,6 @@ use ternmq_stomp::{Encoding, Headers};
 
 use super::State;
 use super::ack::MESSAGE_ID;
-use super::destination::{QUEUE, TOPIC};
 use super::stored::{FORMAT, Stored};
 use super::view;
 use crate::engine::Outgoing;
@@ -51,11 +49,13 @@ struct Common<'a> {
     subscription: Option<&'a str>,
     /// Shown instead of where the message was sent.
     destination: Option<&'a str>,
-    multicast: bool,
+    /// Of destinations that were not written in STOMP.
+    prefix: &'static str,
     acknowledged: bool,
     redelivered: bool,
     origin: Option<&'a Origin>,
     attempts: String,
+    timestamp: String,
 }
 
 impl State {
@@ -80,11 +80,12 @@ impl State {
         let common = Common {
             subscription: subscription.id(),
             destination: moved.then_some(&*subscription.destination),
-            multicast: subscription.multicast,
+            prefix: subscription.prefix,
             acknowledged: subscription.ack != AckMode::Auto,
             redelivered: delivery.attempts > 0,
             origin: delivery.origin.as_deref(),
             attempts: delivery.attempts.to_string(),
+            timestamp: delivery.run.envelope.timestamp_ms.to_string(),
         };
         let mut id = format!("{MESSAGE_ID}{}-{:x}-", self.name, delivery.consumer.0);
         let prefix = id.len();
@@ -118,12 +119,16 @@ impl State {
         } else {
             None
         };
+        if read.is_some_and(|stored| stored.headers.get("timestamp").is_none()) {
+            extra.push(("timestamp", &common.timestamp));
+        }
         let sent_to = read.and_then(|stored| stored.headers.get("destination"));
         let rendered;
         let sent_to = match &sent_to {
             Some(sent_to) => &**sent_to,
             None => {
-                rendered = self.render(&run.envelope.address, common.multicast);
+                let dialect = self.options.spelling().dialect;
+                rendered = common.prefix.to_owned() + &run.envelope.address.render(dialect);
                 &*rendered
             }
         };
@@ -148,7 +153,7 @@ impl State {
             redelivered: common.redelivered,
             extra: &extra,
         };
-        if let Some(Stored { headers, body }) = read {
+        if let Some(Stored { headers, body, .. }) = read {
             message_head(output.buffer(), &head, headers, self.version, body.len());
             let end = run.end(index);
             let shared = || run.block().slice(end - body.len()..end);
@@ -162,13 +167,6 @@ impl State {
         let none = Headers::new(&[], Encoding::V1_2);
         message_head(output.buffer(), &head, none, self.version, seen.body.len());
         append_body(&seen.body, || seen.body_of(run), output);
-    }
-
-    /// An address as a destination.
-    fn render(&self, address: &Address, multicast: bool) -> String {
-        let prefix = if multicast { TOPIC } else { QUEUE };
-        let dialect = self.options.spelling().dialect;
-        format!("{prefix}{}", address.render(dialect))
     }
 
     /// The kernel took some output: gives back room and says what was written (law L10).

@@ -201,7 +201,7 @@ impl State {
         }
     }
 
-    /// Any login is accepted, and there is one virtual host, whatever `host` says.
+    /// Any login is accepted, so none is read, and there is one virtual host, whatever `host` says.
     fn connect(&mut self, frame: &ConnectFrame<'_>, turn: &mut Turn<'_>) {
         self.version = frame.version;
         self.connected = true;

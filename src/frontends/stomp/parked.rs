@@ -17,14 +17,16 @@ use crate::frontends::{Ended, Turn};
 #[derive(Debug, Default)]
 pub(super) struct Parked {
     bytes: Vec<u8>,
+    /// Bytes of the unfinished frame behind them, which the connection loop keeps.
+    unfinished: usize,
     /// Ends of settlements within `bytes` that are done already and only owe their receipt.
     done: VecDeque<usize>,
     /// The same of the bytes that are being handled again.
     replayed: VecDeque<usize>,
     /// While a SEND waits.
     ahead: Option<Box<LookAhead>>,
-    /// No frame can be found any more in what follows.
-    broken: bool,
+    /// Nothing in what follows counts: it is behind DISCONNECT, or no frame can be found in it.
+    ended: bool,
     /// Bytes asked for in vain: what was set aside fits them.
     pub(super) wanted: Option<usize>,
     /// The receipt of the SEND that waits.
@@ -38,7 +40,7 @@ impl Parked {
 
     /// Whether more may be kept.
     pub(super) fn takes(&self, most: usize) -> bool {
-        self.bytes.len() < most && !self.broken
+        !self.ended && self.bytes.len() + self.unfinished < most
     }
 
     /// Whether the settlement that ends at `end` of the bytes that are being handled again is done;
@@ -61,7 +63,8 @@ impl Stomp {
     pub(super) fn unpark(&mut self, turn: &mut Turn<'_>) -> Result<(), Ended> {
         let parked = &mut self.state.parked;
         parked.ahead = None;
-        parked.broken = false;
+        parked.ended = false;
+        parked.unfinished = 0;
         let bytes = std::mem::take(&mut parked.bytes);
         parked.replayed = std::mem::take(&mut parked.done);
         self.machine.note_received(turn.now.mono_ms);
@@ -89,9 +92,13 @@ impl State {
                 Ahead::Ack(ack) => self.settle_early(&ack, Outcome::Accepted, turn),
                 Ahead::Nack(nack) => self.settle_early(&nack, nack_outcome(&nack), turn),
                 Ahead::Other => Early::Waits,
+                Ahead::Disconnect => {
+                    self.parked.ended = true;
+                    Early::Waits
+                }
                 Ahead::Broken => {
                     // The machine will say why, when it gets there.
-                    self.parked.broken = true;
+                    self.parked.ended = true;
                     at = input.len();
                     Early::Waits
                 }
@@ -104,11 +111,13 @@ impl State {
             if fate == Early::OwesReceipt {
                 self.parked.done.push_back(self.parked.bytes.len());
             }
-            if self.parked.broken {
+            if self.parked.ended {
+                at = input.len();
                 break;
             }
         }
         self.parked.ahead = Some(ahead);
+        self.parked.unfinished = input.len().saturating_sub(at);
         at
     }
 

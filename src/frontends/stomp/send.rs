@@ -11,7 +11,7 @@ use ternmq_stomp::event::SendFrame;
 use super::confirm::{LastWords, TOKEN};
 use super::destination::{DestinationError, Form, Target};
 use super::refuse::TRANSACTIONS;
-use super::stored::{self, FORMAT};
+use super::stored::{self, FORMAT, Writing};
 use super::temporary::{Temporary, published_reply};
 use super::{Flow, State};
 use crate::engine::Charge;
@@ -48,6 +48,8 @@ struct Wishes<'a> {
     priority: Option<u8>,
     /// Wall time in milliseconds; 0 is never.
     expires_ms: Option<u64>,
+    /// Wall time in milliseconds, when the client says that it made the message.
+    timestamp_ms: Option<u64>,
     kind: Option<Cow<'a, str>>,
     reply_to: Option<Cow<'a, str>>,
 }
@@ -75,6 +77,10 @@ impl<'a> Wishes<'a> {
                     let after = u64::try_from(after)
                         .map_err(|_| "malformed - expiration is a duration in milliseconds")?;
                     wishes.expires_ms = Some(wall_ms.saturating_add(after).max(1));
+                }
+                // Any other text is a header like those that the broker does not read.
+                "timestamp" if wishes.timestamp_ms.is_none() => {
+                    wishes.timestamp_ms = value.trim().parse().ok();
                 }
                 "destination-type" => wishes.kind = wishes.kind.or(Some(value)),
                 "reply-to" => wishes.reply_to = wishes.reply_to.or(Some(value)),
@@ -133,7 +139,7 @@ impl State {
             at_most_once: false,
             priority: wishes.priority.unwrap_or(NORMAL_PRIORITY),
             expires_ms: wishes.expires_ms.unwrap_or(0),
-            timestamp_ms: turn.now.wall_ms,
+            timestamp_ms: wishes.timestamp_ms.unwrap_or(turn.now.wall_ms),
         };
         let fits = self
             .gathering
@@ -159,7 +165,11 @@ impl State {
             }));
         }
         if let Some(run) = &mut self.gathering {
-            stored::append(&mut run.bytes, self.version, &block, frame.body);
+            let writing = Writing {
+                version: self.version,
+                dialect: self.options.dialect,
+            };
+            stored::append(&mut run.bytes, writing, &block, frame.body);
             run.ends
                 .push(u32::try_from(run.bytes.len()).unwrap_or(u32::MAX));
             run.receipts += self.confirms.note(receipt);

@@ -10,7 +10,7 @@ use ternmq_stomp::{Headers, Version};
 
 use super::State;
 use super::confirm::TOKEN;
-use super::destination::{DestinationError, Form};
+use super::destination::{DestinationError, Form, QUEUE};
 use super::held::Held;
 use super::refuse::unsupported_subscribe;
 use super::temporary::Temporary;
@@ -37,7 +37,8 @@ pub(super) struct Subscription {
     pub(super) destination: Box<str>,
     /// Messages are shown with this destination whatever they were sent to.
     pub(super) temporary: bool,
-    pub(super) multicast: bool,
+    /// Begins the destination of messages that were not sent by STOMP.
+    pub(super) prefix: &'static str,
     pub(super) ack: AckMode,
     /// Not used in `auto` mode.
     pub(super) held: Held,
@@ -151,7 +152,7 @@ impl State {
             name,
             destination: (*frame.destination).into(),
             temporary,
-            multicast: matches!(source, Source::Multicast(_)),
+            prefix: Form::of(&frame.destination).map_or("", Form::prefix),
             ack: frame.ack,
             held: Held::default(),
             encoded: 0,
@@ -218,7 +219,7 @@ impl State {
             name: Name::Id(destination.into()),
             destination: destination.into(),
             temporary: true,
-            multicast: false,
+            prefix: QUEUE,
             ack: AckMode::Auto,
             held: Held::default(),
             encoded: 0,

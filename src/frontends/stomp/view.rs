@@ -34,11 +34,14 @@ const NOT_PROPERTIES: [&str; 16] = [
 type Header<'a> = (Cow<'a, str>, Cow<'a, str>);
 
 /// Reads a message of [`FORMAT`](super::FORMAT); what cannot be read becomes the body.
-///
-/// Names in `reply-to` are read in ActiveMQ's dialect, in which a message does not say otherwise.
 #[must_use]
 pub fn read(message: &[u8]) -> View<'_> {
-    let Some(Stored { headers, body }) = Stored::read(message) else {
+    let Some(Stored {
+        headers,
+        body,
+        dialect,
+    }) = Stored::read(message)
+    else {
         let body = Cow::Borrowed(message);
         return View {
             body,
@@ -63,7 +66,8 @@ pub fn read(message: &[u8]) -> View<'_> {
                 continue;
             }
             "reply-to" => {
-                view.reply_to.get_or_insert_with(|| reply_to(value));
+                view.reply_to
+                    .get_or_insert_with(|| reply_to(value, dialect));
                 continue;
             }
             known if NOT_PROPERTIES.contains(&known) => continue,
@@ -80,9 +84,9 @@ pub fn read(message: &[u8]) -> View<'_> {
     view
 }
 
-fn reply_to(text: Cow<'_, str>) -> ReplyTo<'_> {
+fn reply_to(text: Cow<'_, str>, dialect: Dialect) -> ReplyTo<'_> {
     let spelling = Spelling {
-        dialect: Dialect::Amq,
+        dialect,
         max_bytes: MAX_NAME_BYTES,
     };
     let found = Form::of(&text).ok().and_then(|form| {

@@ -174,7 +174,5 @@ pub(super) fn puback(id: u16) -> [u8; 4] {
 
 /// The value of a sample in `/metrics`.
 pub(super) async fn metric(server: &Server, name: &str) -> u64 {
-    let (_, page) = server.get("/metrics").await;
-    let sample = page.lines().find_map(|line| line.strip_prefix(name));
-    sample.unwrap().trim().parse().unwrap()
+    server.metric(name.trim_end()).await
 }

@@ -9,21 +9,28 @@ use crate::support::wire::Output;
 
 const BODY: usize = 20_000;
 
-/// Fills a budget of 1 MiB with messages for an absent session; the publisher, which has
-/// subscribed to `topic` itself, is parked when this returns. Its next packet id is returned.
-async fn fill(server: &Server, publisher: &mut Client) -> u16 {
-    let mut id = 1;
-    loop {
+/// A server with 1 MiB of memory and a small read-ahead, a session `kept` that is away and has
+/// subscribed to `filter`, and a publisher that is parked.
+async fn pressed(filter: &str) -> (Server, Client) {
+    let sets = ["limits.memory=\"1MiB\"", "limits.read_ahead_bytes=\"4KiB\""];
+    let server = Server::start_with(&sets).await;
+    let mut kept = Client::kept(&server, "kept", ACCEPTED);
+    kept.subscribe(&[(filter, 1)]);
+    kept.disconnect();
+    let mut publisher = Client::clean(&server, "publisher");
+    fill(&server, &mut publisher).await;
+    (server, publisher)
+}
+
+/// Fills a budget of 1 MiB with 60 messages for an absent session; the publisher is parked when this
+/// returns.
+async fn fill(server: &Server, publisher: &mut Client) {
+    for id in 1..=60 {
         publisher.send(&publish(0x32, "l20/kept", id, &[b'x'; BODY]));
-        id += 1;
-        if id > 60 {
-            break;
-        }
     }
     while metric(server, "ternmq_connections_waiting_for_memory ").await == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    id
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -71,13 +78,7 @@ async fn l20_a_parked_publisher_is_answered_settles_and_goes_on() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn l20_whole_packets_beyond_the_read_ahead_are_handled_when_memory_is_back() {
-    let sets = ["limits.memory=\"1MiB\"", "limits.read_ahead_bytes=\"4KiB\""];
-    let server = Server::start_with(&sets).await;
-    let mut kept = Client::kept(&server, "kept", ACCEPTED);
-    kept.subscribe(&[("l20/#", 1)]);
-    kept.disconnect();
-    let mut publisher = Client::clean(&server, "publisher");
-    fill(&server, &mut publisher).await;
+    let (server, mut publisher) = pressed("l20/#").await;
     // Far more than is read ahead, in small packets of changing topics that arrive at once.
     let mut bytes = Vec::new();
     for id in 1_001..=3_000u16 {
@@ -96,13 +97,7 @@ async fn l20_whole_packets_beyond_the_read_ahead_are_handled_when_memory_is_back
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn l20_what_cannot_be_read_behind_a_parked_publish_is_not_collected() {
-    let sets = ["limits.memory=\"1MiB\"", "limits.read_ahead_bytes=\"4KiB\""];
-    let server = Server::start_with(&sets).await;
-    let mut kept = Client::kept(&server, "kept", ACCEPTED);
-    kept.subscribe(&[("l20/kept", 1)]);
-    kept.disconnect();
-    let mut publisher = Client::clean(&server, "publisher");
-    fill(&server, &mut publisher).await;
+    let (server, mut publisher) = pressed("l20/kept").await;
     // Garbage, and then more than every socket buffer on the way can hold.
     publisher.send(&[0xff; 64]);
     let Output::Tcp(socket) = &publisher.wire.output else {

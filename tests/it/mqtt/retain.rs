@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::client::{Client, PINGREQ, metric, puback, publish, subscribe};
+use super::client::{ACCEPTED, Client, PINGREQ, RESUMED, metric, puback, publish, subscribe};
 use crate::support::Server;
 
 /// All retained values that match a filter, each of which must come once.
@@ -141,6 +141,27 @@ async fn r52_values_come_with_the_lower_qos() {
             .collect();
         assert_eq!([found["r52/one"], found["r52/zero"]], wanted);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r54_every_subscribe_sends_values_and_no_resumption_does() {
+    let server = Server::start().await;
+    let mut publisher = Client::clean(&server, "publisher");
+    publisher.retain("r54", b"value");
+    let mut client = Client::kept(&server, "r54", ACCEPTED);
+    for _ in 0..2 {
+        client.subscribe(&[("r54", 0)]);
+        assert!(client.expect_message("r54", b"value").retain);
+    }
+    // Neither a new connection nor a takeover is a new subscription.
+    client.disconnect();
+    let mut resumed = Client::kept(&server, "r54", RESUMED);
+    publisher.publish("r54", b"to the resumed");
+    let live = resumed.expect_message("r54", b"to the resumed");
+    assert!(!live.retain);
+    let mut taker = Client::kept(&server, "r54", RESUMED);
+    publisher.publish("r54", b"to the taker");
+    assert!(!taker.expect_message("r54", b"to the taker").retain);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

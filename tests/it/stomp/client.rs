@@ -72,6 +72,7 @@ impl Client {
     /// A socket on which nothing has been said.
     pub(crate) async fn raw(server: &Server) -> Self {
         let stream = TcpStream::connect(server.address("stomp")).await.unwrap();
+        stream.set_nodelay(true).unwrap();
         Self {
             stream,
             buffer: Vec::new(),
@@ -81,6 +82,11 @@ impl Client {
     /// Connected with STOMP 1.2, without heart-beats.
     pub(crate) async fn connect(server: &Server) -> Self {
         Self::speaking(server, "1.2").await
+    }
+
+    /// Two of them.
+    pub(crate) async fn pair(server: &Server) -> (Self, Self) {
+        (Self::connect(server).await, Self::connect(server).await)
     }
 
     /// Connected with a version, without heart-beats.

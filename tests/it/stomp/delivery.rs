@@ -1,7 +1,10 @@
 //! ST-A, ST-B, ST-U, ST-M, AK-01, AK-02, AK-07: subscriptions, settlement, redelivery.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 use super::{Client, Frame};
 use crate::support::Server;
@@ -60,7 +63,7 @@ async fn st_b3_the_receipt_of_subscribe_precedes_its_first_message() {
     let server = Server::start().await;
     fill(&server, "/queue/full", 1).await;
     let mut client = Client::connect(&server).await;
-    for id in 0..200 {
+    for id in 0..1_000 {
         client
             .subscribe(&id.to_string(), "/queue/full", "client")
             .await;
@@ -162,9 +165,65 @@ async fn st_a1_a2_before_1_2_a_message_id_is_acknowledged() {
         "message-id:m\n",
         "subscription:x\nmessage-id:m\n",
     ] {
-        let mut client = Client::speaking(&server, "1.1").await;
-        client.send(format!("ACK\n{missing}\n\0")).await;
-        client.error().await;
+        for command in ["ACK", "NACK"] {
+            let mut client = Client::speaking(&server, "1.1").await;
+            client.send(format!("{command}\n{missing}\n\0")).await;
+            client.error().await;
+        }
+    }
+}
+
+/// In 1.0 a message id alone says which of several subscriptions is meant.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn st_a1_a_message_id_of_any_subscription_is_acknowledged() {
+    let server = Server::start().await;
+    for queue in ["/queue/one", "/queue/two"] {
+        fill(&server, queue, 2).await;
+    }
+    let mut client = Client::speaking(&server, "1.0").await;
+    client
+        .send(
+            "SUBSCRIBE\ndestination:/queue/one\nack:client\n\n\0\
+             SUBSCRIBE\ndestination:/queue/two\nack:client\n\n\0",
+        )
+        .await;
+    for message in messages(&mut client, 4).await.iter().rev() {
+        if message.text() == "2" {
+            let id = message.get("message-id").unwrap();
+            client
+                .send(format!("ACK\nmessage-id:{id}\nreceipt:a\n\n\0"))
+                .await;
+            client.receipt("a").await;
+        }
+    }
+    client.disconnect().await;
+    assert_eq!(server.metric("ternmq_queue_messages").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn st_m1_m2_before_1_1_only_who_named_a_subscription_sees_its_name() {
+    let server = Server::start().await;
+    let mut client = Client::speaking(&server, "1.0").await;
+    client
+        .send(
+            "SUBSCRIBE\ndestination:/topic/unnamed\n\n\0\
+             SUBSCRIBE\nid:n\ndestination:/topic/named\nreceipt:r\n\n\0",
+        )
+        .await;
+    client.receipt("r").await;
+    let mut sender = Client::connect(&server).await;
+    for (topic, headers, name) in [
+        ("unnamed", "content-type:text/csv\n", None),
+        ("named", "", Some("n")),
+    ] {
+        sender
+            .publish(&format!("/topic/{topic}"), headers, "a,b")
+            .await;
+        let message = client.message("a,b").await;
+        assert_eq!(message.get("subscription"), name);
+        assert_eq!(message.get("content-length"), Some("3"));
+        let media = message.get("content-type");
+        assert_eq!(media, name.is_none().then_some("text/csv"));
     }
 }
 
@@ -299,6 +358,32 @@ async fn ak_01_st_a6_nack_of_the_tenth_covers_ten_in_client_mode() {
             .iter()
             .all(|one| one.get("redelivered") == Some("true") && count(one) == Some(1))
     );
+}
+
+/// The requirement is that the others come first; today consumers take turns, so that at most one
+/// attempt more goes to the one that refused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn st_a6_a_refused_message_goes_to_other_consumers_too() {
+    let server = Server::start().await;
+    let (mut one, mut two) = Client::pair(&server).await;
+    one.subscribe("s", "/queue/n", "client-individual").await;
+    fill(&server, "/queue/n", 1).await;
+    let refused = one.message("1").await;
+    two.subscribe("s", "/queue/n", "client-individual").await;
+    one.send(format!("NACK\nid:{}\n\n\0", refused.ack())).await;
+    let mut attempts = 1;
+    let again = loop {
+        tokio::select! {
+            again = one.frame() => {
+                attempts += 1;
+                one.send(format!("NACK\nid:{}\n\n\0", again.ack())).await;
+            }
+            again = two.frame() => break again,
+        }
+    };
+    assert!(attempts <= 2);
+    assert_eq!(again.get("redelivered"), Some("true"));
+    assert_eq!(count(&again), Some(attempts));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -459,6 +544,75 @@ async fn destinations_lead_where_their_prefix_type_and_queue_say() {
         .send("SEND\ndestination:typed\ndestination-type:multicast\n\nx\0")
         .await;
     client.message("x").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bare_names_are_what_their_address_is_and_are_shown_bare() {
+    let addresses = "address=[{name=\"many\", routing=[\"multicast\"]}]";
+    let server = Server::start_with(&[addresses]).await;
+    let mut client = Client::connect(&server).await;
+    client.subscribe("bare", "many", "auto").await;
+    client.subscribe("typed", "/topic/many", "auto").await;
+    for sent in ["many", "/topic/many"] {
+        client
+            .send(format!("SEND\ndestination:{sent}\n\nx\0"))
+            .await;
+        for message in messages(&mut client, 2).await {
+            assert_eq!(message.get("destination"), Some(sent));
+        }
+    }
+    // What has no destination of STOMP is shown as the subscription spells its own.
+    let mut http = TcpStream::connect(server.address("http")).await.unwrap();
+    http.write_all(
+        b"POST /v1/topics/many/messages HTTP/1.1\r\nHost: it\r\nContent-Length: 1\r\n\r\nx",
+    )
+    .await
+    .unwrap();
+    for message in messages(&mut client, 2).await {
+        let name = if message.get("subscription") == Some("bare") {
+            "many"
+        } else {
+            "/topic/many"
+        };
+        assert_eq!(message.get("destination"), Some(name));
+    }
+}
+
+/// Mutant caught: the time of arrival shown whatever the sender says.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_has_the_time_its_sender_says_or_that_of_its_arrival() {
+    let server = Server::start().await;
+    let mut client = Client::connect(&server).await;
+    client.subscribe("s", "/topic/t", "auto").await;
+    for said in ["1700000000000", "2026-11-25T10:00:00Z", ""] {
+        let header = format!("timestamp:{said}\n");
+        client.publish("/topic/t", &header, "x").await;
+        let message = client.message("x").await;
+        assert_eq!(message.get("timestamp"), Some(said));
+        assert_eq!(
+            message
+                .headers
+                .iter()
+                .filter(|(name, _)| name == "timestamp")
+                .count(),
+            1
+        );
+    }
+    let before = since_epoch_ms();
+    client.publish("/topic/t", "", "x").await;
+    let time: u128 = client
+        .message("x")
+        .await
+        .get("timestamp")
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!((before..=since_epoch_ms()).contains(&time), "{time}");
+}
+
+fn since_epoch_ms() -> u128 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap().as_millis()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -109,10 +109,36 @@ async fn st_f8_an_invalid_content_length_is_refused_before_the_body_comes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn st_f9_any_frame_may_have_a_content_length_of_0() {
+    let server = Server::start().await;
+    let mut client = Client::connect(&server).await;
+    let zero = "content-length:0\n";
+    client
+        .send(format!(
+            "SUBSCRIBE\nid:s\ndestination:/queue/zero\nack:client\n{zero}\n\0"
+        ))
+        .await;
+    client.publish("/queue/zero", zero, "").await;
+    let message = client.message("").await;
+    assert_eq!(message.get("content-length"), Some("0"));
+    for frame in [
+        format!("ACK\nid:{}\nreceipt:r\n{zero}\n\0", message.ack()),
+        format!("UNSUBSCRIBE\nid:s\nreceipt:r\n{zero}\n\0"),
+        format!("DISCONNECT\nreceipt:r\n{zero}\n\0"),
+    ] {
+        client.send(frame).await;
+        client.receipt("r").await;
+    }
+    client.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn st_f10_f11_st_01_escapes_go_by_version() {
     let server = Server::start().await;
     let frame = echo(&server, "1.2", "k\\c:a\\cb\\\\c\\nd\\re\n", b"").await;
     assert_eq!(frame.get("k\\c"), Some("a\\cb\\\\c\\nd\\re"));
+    let frame = echo(&server, "1.2", "k\u{1f980}:\u{10ffff}\n", b"").await;
+    assert_eq!(frame.get("k\u{1f980}"), Some("\u{10ffff}"));
     let frame = echo(&server, "1.2", "k:x:y\n", b"").await;
     assert!(matches!(frame.get("k"), Some("x:y" | "x\\cy")), "{frame:?}");
     let frame = echo(&server, "1.0", "k:a\\cb:c\n", b"").await;

@@ -2,12 +2,16 @@
 
 use super::Client;
 use crate::support::Server;
+use crate::support::http::Http;
+use crate::support::wire::Wire;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_not_served_yet_is_refused_and_never_ignored() {
     let server = Server::start().await;
     let subscribe =
         |header: &str| format!("SUBSCRIBE\nid:1\ndestination:/topic/a\n{header}\nreceipt:r\n\n\0");
+    let scheduled =
+        |what: &str| format!("SEND\ndestination:/queue/a\nAMQ_SCHEDULED_{what}:1\nreceipt:r\n\n\0");
     let table = [
         (
             "BEGIN\ntransaction:t\nreceipt:r\n\n\0".to_owned(),
@@ -35,11 +39,19 @@ async fn what_is_not_served_yet_is_refused_and_never_ignored() {
         (subscribe("durable-subscription-name:d"), "durable"),
         (subscribe("durable-subscriber-name:d"), "durable"),
         (subscribe("activemq.subscriptionName:d"), "durable"),
+        (subscribe("activemq.subcriptionName:d"), "durable"),
         (subscribe("no-local:true"), "no-local"),
+        (subscribe("activemq.noLocal:true"), "no-local"),
+        (subscribe("activemq.exclusive:true"), "exclusive"),
         (
-            "SEND\ndestination:/queue/a\nAMQ_SCHEDULED_DELAY:1\nreceipt:r\n\n\0".to_owned(),
-            "scheduled",
+            "NACK\nid:1\ntransaction:t\nreceipt:r\n\n\0".to_owned(),
+            "transactions",
         ),
+        (scheduled("DELAY"), "scheduled"),
+        (scheduled("TIME"), "scheduled"),
+        (scheduled("PERIOD"), "scheduled"),
+        (scheduled("REPEAT"), "scheduled"),
+        (scheduled("CRON"), "scheduled"),
         (
             "SEND\ndestination:/exchange/e/k\nreceipt:r\n\n\0".to_owned(),
             "exchange",
@@ -56,6 +68,34 @@ async fn what_is_not_served_yet_is_refused_and_never_ignored() {
         let error = client.error().await;
         assert!(error.get("message").unwrap().contains(words), "{error:?}");
         assert_eq!(error.get("receipt-id"), Some("r"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn st_e1_e2_every_error_has_words_and_ends_its_connection() {
+    let server = Server::start().await;
+    let secret = "login:u\npasscode:hunter2\n";
+    // Before CONNECTED, and after it.
+    for frame in [
+        format!("CONNECT\naccept-version:9.9\n{secret}\n\0"),
+        format!("CONNECT\naccept-version:1.2\nheart-beat:x\n{secret}\n\0"),
+        format!("CONNECT\naccept-version:1.2\n{secret}hunter2\n\n\0"),
+        format!("CONNECT\naccept-version:1.2\n{secret}\nbody\0"),
+        format!("CONNECTED\n{secret}\n\0"),
+        format!("CONNECT\naccept-version:1.2\n{secret}\n\0ACK\nid:hunter2\nreceipt:r\n\n\0"),
+        format!("CONNECT\naccept-version:1.2\n{secret}\n\0MESSAGE\nreceipt:r\n\n\0"),
+    ] {
+        let mut client = Client::raw(&server).await;
+        client.send(&frame).await;
+        if frame.contains("receipt:") {
+            client.expect("CONNECTED").await;
+        }
+        let error = client.error().await;
+        let asked = frame.contains("receipt:").then_some("r");
+        assert_eq!(error.get("receipt-id"), asked, "{frame}");
+        assert_eq!(error.get("content-type"), Some("text/plain"));
+        let shown = format!("{:?}{}", error.headers, error.text());
+        assert!(!shown.contains("hunter2"), "{shown}");
     }
 }
 
@@ -126,9 +166,9 @@ async fn st_s1_a_send_that_leads_nowhere_is_an_error_with_its_receipt() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_above_a_quarter_of_a_segment_is_refused_as_too_large() {
-    let server = Server::start_with(&["limits.max_frame_bytes.stomp=\"2MiB\""]).await;
+    let server = Server::start_with(&["limits.max_frame_bytes.stomp=\"256KiB\""]).await;
     let mut client = Client::connect(&server).await;
-    let body = "x".repeat(2 << 20);
+    let body = "x".repeat(256 << 10);
     client
         .send(format!("SEND\ndestination:/queue/a\nreceipt:r\n\n{body}\0"))
         .await;
@@ -140,6 +180,7 @@ async fn a_message_above_a_quarter_of_a_segment_is_refused_as_too_large() {
     assert_eq!(error.get("receipt-id"), Some("r"));
 }
 
+/// Seen through REST, which shows the number that counts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn priorities_outside_are_clamped() {
     let server = Server::start().await;
@@ -149,11 +190,13 @@ async fn priorities_outside_are_clamped() {
             .publish("/queue/p", &format!("priority:{priority}\n"), body)
             .await;
     }
-    client.subscribe("s", "/queue/p", "auto").await;
-    let mut got = Vec::new();
-    for _ in 0..3 {
-        got.push(client.expect("MESSAGE").await.text().to_owned());
+    let mut http = Http::new(Wire::tcp(server.address("http")).unwrap());
+    for (number, body) in [("0", "low"), ("4", "normal"), ("9", "high")] {
+        let answer = http
+            .call("POST /v1/queues/p/receive?ack=auto", &[], b"")
+            .unwrap();
+        let answer = answer.expect(200).unwrap();
+        assert_eq!(answer.header("tmq-priority"), Some(number));
+        assert_eq!(answer.body, body.as_bytes());
     }
-    got.sort_unstable();
-    assert_eq!(got, ["high", "low", "normal"]);
 }

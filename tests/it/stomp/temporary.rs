@@ -18,10 +18,7 @@ async fn request(requester: &mut Client, replier: &mut Client, reply_to: &str) -
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tq_01_reply_to_without_a_subscription_subscribes() {
     let server = Server::start().await;
-    let (mut a, mut b) = (
-        Client::connect(&server).await,
-        Client::connect(&server).await,
-    );
+    let (mut a, mut b) = Client::pair(&server).await;
     let shown = request(&mut a, &mut b, "/temp-queue/foo").await;
     assert!(
         shown.starts_with("/temp-queue/") && shown != "/temp-queue/foo",
@@ -37,10 +34,7 @@ async fn tq_01_reply_to_without_a_subscription_subscribes() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tq_01_a_subscription_of_the_client_gets_the_answers() {
     let server = Server::start().await;
-    let (mut a, mut b) = (
-        Client::connect(&server).await,
-        Client::connect(&server).await,
-    );
+    let (mut a, mut b) = Client::pair(&server).await;
     a.subscribe("9", "/temp-queue/foo", "client").await;
     let shown = request(&mut a, &mut b, "/temp-queue/foo").await;
     b.publish(&shown, "", "answer").await;
@@ -52,10 +46,7 @@ async fn tq_01_a_subscription_of_the_client_gets_the_answers() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tq_01_a_later_subscribe_replaces_the_implied_one() {
     let server = Server::start().await;
-    let (mut a, mut b) = (
-        Client::connect(&server).await,
-        Client::connect(&server).await,
-    );
+    let (mut a, mut b) = Client::pair(&server).await;
     let shown = request(&mut a, &mut b, "/temp-queue/foo").await;
     a.subscribe("9", "/temp-queue/foo", "auto").await;
     for n in 0..4 {
@@ -68,10 +59,7 @@ async fn tq_01_a_later_subscribe_replaces_the_implied_one() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tq_01_names_are_private_and_late_answers_are_refused() {
     let server = Server::start().await;
-    let (mut a, mut b) = (
-        Client::connect(&server).await,
-        Client::connect(&server).await,
-    );
+    let (mut a, mut b) = Client::pair(&server).await;
     let mut c = Client::connect(&server).await;
     c.subscribe("c", "/temp-queue/foo", "auto").await;
     let shown = request(&mut a, &mut b, "/temp-queue/foo").await;
@@ -103,10 +91,7 @@ async fn tq_01_names_are_private_and_late_answers_are_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn temporary_topics_reach_every_subscription_of_their_owner() {
     let server = Server::start().await;
-    let (mut a, mut b) = (
-        Client::connect(&server).await,
-        Client::connect(&server).await,
-    );
+    let (mut a, mut b) = Client::pair(&server).await;
     a.subscribe("1", "/temp-topic/t", "auto").await;
     a.subscribe("2", "/temp-topic/t", "auto").await;
     let shown = request(&mut a, &mut b, "/temp-topic/t").await;
@@ -123,10 +108,7 @@ async fn temporary_topics_reach_every_subscription_of_their_owner() {
 async fn padded_and_escaped_names_are_shown_whole() {
     let server = Server::start().await;
     let mut old = Client::speaking(&server, "1.0").await;
-    let (mut new, mut b) = (
-        Client::connect(&server).await,
-        Client::connect(&server).await,
-    );
+    let (mut new, mut b) = Client::pair(&server).await;
     let shown = request(&mut old, &mut b, " /temp-queue/x").await;
     b.publish(&shown, "", "to 1.0").await;
     old.message("to 1.0").await;

@@ -1,8 +1,9 @@
 //! An HTTP/1.1 client with keep-alive and an SSE reader, written by hand for these tests.
 
 use std::io::{self, Write};
+use std::time::Instant;
 
-use super::wire::{Input, Wire};
+use super::wire::{Input, PATIENCE, Wire};
 
 /// A connection that is kept between requests.
 pub(crate) struct Http {
@@ -24,10 +25,14 @@ pub(crate) struct Event {
     pub(crate) name: String,
     pub(crate) id: String,
     pub(crate) text: String,
+    /// Nothing but a comment.
+    pub(crate) comment: bool,
 }
 
 /// An open SSE stream.
 pub(crate) struct Events {
+    /// Status and headers of the answer.
+    pub(crate) head: Response,
     wire: Wire,
     decoded: Vec<u8>,
 }
@@ -123,12 +128,17 @@ impl Http {
     }
 
     /// Opens the event stream of `target`; returns once the server has answered 200.
-    pub(crate) fn events(mut self, target: &str) -> io::Result<Events> {
+    pub(crate) fn events(self, target: &str) -> io::Result<Events> {
         let line = format!("GET /v1/{target}/events");
-        let request = request(&line, &["Accept: text/event-stream"], b"");
-        self.wire.output.write_all(&request)?;
-        Response::read_head(&mut self.wire.input)?.expect(200)?;
+        self.events_with(&line, &["Accept: text/event-stream"])
+    }
+
+    /// As [`Http::events`], with a request line and headers of the caller's.
+    pub(crate) fn events_with(mut self, line: &str, headers: &[&str]) -> io::Result<Events> {
+        self.wire.output.write_all(&request(line, headers, b""))?;
+        let head = Response::read_head(&mut self.wire.input)?.expect(200)?;
         Ok(Events {
+            head,
             wire: self.wire,
             decoded: Vec::new(),
         })
@@ -138,15 +148,21 @@ impl Http {
 impl Events {
     /// The next event called `message`; comments and others are skipped.
     pub(crate) fn next(&mut self) -> io::Result<Event> {
+        let began = Instant::now();
         loop {
             let event = self.block()?;
+            // Comments keep the reads of an idle stream from timing out.
+            if began.elapsed() > PATIENCE {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
             if event.name == "message" || (event.name.is_empty() && !event.text.is_empty()) {
                 return Ok(event);
             }
         }
     }
 
-    fn block(&mut self) -> io::Result<Event> {
+    /// The next block, be it an event or a comment.
+    pub(crate) fn block(&mut self) -> io::Result<Event> {
         let end = loop {
             let found = self.decoded.windows(2).position(|pair| pair == b"\n\n");
             match found {
@@ -158,7 +174,10 @@ impl Events {
             }
         };
         let block: Vec<u8> = self.decoded.drain(..end + 2).collect();
-        let mut event = Event::default();
+        let mut event = Event {
+            comment: block.starts_with(b":"),
+            ..Event::default()
+        };
         let mut texts = Vec::new();
         for line in String::from_utf8_lossy(&block).lines() {
             let (field, value) = line.split_once(':').unwrap_or((line, ""));

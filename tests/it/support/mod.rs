@@ -63,6 +63,15 @@ impl Server {
         self.inner.stop().await.unwrap();
     }
 
+    /// The value of a sample of `/metrics`, its labels being part of its name.
+    pub(crate) async fn metric(&self, sample: &str) -> u64 {
+        let (_, page) = self.get("/metrics").await;
+        let value = page
+            .lines()
+            .find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
+        value.unwrap().parse().unwrap()
+    }
+
     /// A request to the HTTP listener; head and body of the response.
     pub(crate) async fn get(&self, path: &str) -> (String, String) {
         let mut stream = TcpStream::connect(self.address("http")).await.unwrap();

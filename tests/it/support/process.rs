@@ -109,6 +109,13 @@ impl Process {
         self.child.wait().unwrap();
     }
 
+    /// SIGTERM; the process may take its time.
+    pub(crate) fn terminate(&self) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &id]).status().unwrap();
+        assert!(sent.success());
+    }
+
     /// The resident set, in bytes.
     pub(crate) fn resident_bytes(&self) -> u64 {
         let path = format!("/proc/{}/statm", self.child.id());

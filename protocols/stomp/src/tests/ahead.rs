@@ -33,6 +33,8 @@ fn settlements_are_told_from_frames_that_must_wait() {
         assert_eq!(consumed - before, frame.len());
         let is_settlement = matches!(found, Ahead::Ack(_) | Ahead::Nack(_));
         assert_eq!(is_settlement, settles, "{found:?}");
+        let is_last = frame.starts_with(b"DISCONNECT");
+        assert_eq!(found == Ahead::Disconnect, is_last, "{found:?}");
     }
     assert!(ahead.poll(&input, &mut consumed).is_none());
 }

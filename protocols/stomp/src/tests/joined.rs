@@ -104,7 +104,7 @@ impl Pair {
 fn answer(event: Event<'_>, version: Option<Version>, down: &mut Vec<u8>, log: &mut Vec<String>) {
     match event {
         Event::Connect(connect) => {
-            assert_eq!(connect.passcode.as_deref(), Some("a\\cb:c"));
+            assert_eq!(connect.headers.get("passcode").as_deref(), Some("a\\cb:c"));
             assert_eq!(connect.headers.get("client-id").as_deref(), Some("c"));
             let frame = ConnectedFrame {
                 version: connect.version,

@@ -42,12 +42,12 @@ async fn pings_are_answered_and_everything_else_keeps_its_order() {
         client.feed(head).unwrap();
         client.feed(tail).unwrap();
     }
-    assert!(client.mqtt.parked() && client.mqtt.wants_input());
+    assert!(client.seat.frontend.parked() && client.seat.frontend.wants_input());
     client.until(PINGRESP).await;
     assert!(client.said.is_empty());
     drop(memory);
     client.until(&puback(1)).await;
-    assert!(!client.mqtt.parked());
+    assert!(!client.seat.frontend.parked());
     client.until(b"\x90\x03\x00\x01\x01").await;
     client.until(&[]).await;
 }
@@ -61,12 +61,12 @@ async fn an_unfinished_packet_counts_as_read_ahead() {
     client.feed(&publish(b'a', 1, 10)).unwrap();
     let large = publish(b'b', 2, 100_000);
     client.feed(&large[..4_000]).unwrap();
-    assert!(client.mqtt.wants_input());
+    assert!(client.seat.frontend.wants_input());
     client.feed(&large[4_000..5_000]).unwrap();
-    assert!(!client.mqtt.wants_input());
+    assert!(!client.seat.frontend.wants_input());
     drop(memory);
     client.until(&puback(1)).await;
-    assert!(client.mqtt.wants_input());
+    assert!(client.seat.frontend.wants_input());
     client.feed(&large[5_000..]).unwrap();
     client.until(&puback(2)).await;
 }
@@ -81,14 +81,28 @@ async fn a_fault_waits_for_its_turn_and_nothing_is_read_behind_it() {
         let memory = world.exhaust();
         client.feed(&publish(b'a', 1, 10)).unwrap();
         client.feed(bad).unwrap();
-        assert!(client.rest.is_empty());
+        assert!(client.seat.rest.is_empty());
         if bad[0] == 0xff {
-            assert!(!client.mqtt.wants_input());
+            assert!(!client.seat.frontend.wants_input());
         }
         drop(memory);
         let ended = client.ended().await;
         assert!(matches!(ended, Ended::Fault(_)), "{ended:?}");
     }
+}
+
+/// Mutant caught: DISCONNECT looked at like any other packet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_behind_a_parked_disconnect_is_done() {
+    let world = World::new();
+    let mut client = world.client().await;
+    let memory = world.exhaust();
+    client.feed(&publish(b'a', 1, 10)).unwrap();
+    client.feed(&[0xe0, 0, 0xc0, 0]).unwrap();
+    assert!(!client.seat.frontend.wants_input());
+    drop(memory);
+    assert_eq!(client.ended().await, Ended::Goodbye);
+    assert_eq!(client.said, puback(1));
 }
 
 /// Mutant caught: asking for a whole run when a share for its first packet was set aside. The share
@@ -138,7 +152,7 @@ async fn disconnect_lets_confirms_out_first() {
     let mut client = world.client().await;
     let bytes = [publish(b'a', 1, 10), publish(b'b', 2, 10), vec![0xe0, 0]];
     client.feed(&bytes.concat()).unwrap();
-    assert!(!client.mqtt.wants_input());
+    assert!(!client.seat.frontend.wants_input());
     let ended = client.ended().await;
     assert_eq!(ended, Ended::Goodbye);
     assert_eq!(client.said, [puback(1), puback(2)].concat());

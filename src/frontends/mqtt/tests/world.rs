@@ -1,15 +1,11 @@
-//! A client that talks to a front-end in memory, the engine behind it being real.
+//! A client that talks to the front-end in memory.
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use ternmq_core::command::Command;
-use ternmq_journal::vfs::SimDisk;
-
-use crate::engine::{Charge, Engine, EngineOptions, Link, Released, Seed};
+use crate::engine::{Charge, Link};
 use crate::frontends::mqtt::{Mqtt, MqttOptions};
-use crate::frontends::{Ended, Frontend, Output, Turn};
+use crate::frontends::tests::{self as shared, Seat, pause, soon};
+use crate::frontends::{Ended, Frontend};
 
 fn options() -> MqttOptions {
     MqttOptions {
@@ -24,54 +20,26 @@ fn options() -> MqttOptions {
 }
 
 /// An engine with little memory, whose threads run.
-pub(in crate::frontends::mqtt) struct World {
-    engine: Engine,
-}
+pub(in crate::frontends::mqtt) struct World(shared::World);
 
 impl World {
     pub(in crate::frontends::mqtt) fn new() -> Self {
-        let options = EngineOptions {
-            data_dir: PathBuf::from("/data"),
-            segment_size: 8 << 20,
-            memory: 4 << 20,
-            ..EngineOptions::default()
-        };
-        let seed = Seed {
-            uuid: [7; 16],
-            salt: 1,
-            wall_us: 1,
-        };
-        let engine = Engine::open(Arc::new(SimDisk::new()), options, seed).unwrap();
-        engine.spawn().unwrap();
-        Self { engine }
+        Self(shared::World::with_memory(4 << 20))
     }
 
     pub(in crate::frontends::mqtt) fn link(&self) -> Link {
-        self.engine.connect().unwrap()
+        self.0.link()
     }
 
     /// Takes all memory until the charges are dropped.
     pub(super) fn exhaust(&self) -> Vec<Charge> {
-        let mut charges = Vec::new();
-        for bytes in [1 << 20, 1 << 14, 1 << 10, 1] {
-            // A link that has been refused waits for its turn; another one may try less.
-            let taker = self.link();
-            while let Some(charge) = taker.reserve(bytes) {
-                charges.push(charge);
-            }
-        }
-        charges
+        self.0.exhaust()
     }
 
     /// A client that is connected.
     pub(super) async fn client(&self) -> Client {
         let mut client = Client {
-            engine: self.engine.clone(),
-            link: self.link(),
-            mqtt: Mqtt::new(Arc::new(options())),
-            commands: Vec::new(),
-            output: Output::default(),
-            rest: Vec::new(),
+            seat: self.0.seat(Mqtt::new(Arc::new(options()))),
             said: Vec::new(),
         };
         client
@@ -82,66 +50,26 @@ impl World {
     }
 }
 
-impl Drop for World {
-    fn drop(&mut self) {
-        self.engine.finish().ok();
-    }
-}
-
 /// One connection.
 pub(super) struct Client {
-    engine: Engine,
-    link: Link,
-    pub(super) mqtt: Mqtt,
-    commands: Vec<Command>,
-    output: Output,
-    pub(super) rest: Vec<u8>,
+    pub(super) seat: Seat<Mqtt>,
     /// Said by the server and not awaited yet.
     pub(super) said: Vec<u8>,
 }
 
 impl Client {
-    fn turn<T>(&mut self, call: impl FnOnce(&mut Mqtt, &mut Turn<'_>) -> T) -> T {
-        let mut turn = Turn {
-            now: self.engine.now(),
-            link: &self.link,
-            commands: &mut self.commands,
-            output: &mut self.output,
-        };
-        let result = call(&mut self.mqtt, &mut turn);
-        self.link.submit(&mut self.commands);
-        result
-    }
-
     /// Input as it is read; what is not taken comes again with the next.
     pub(super) fn feed(&mut self, input: &[u8]) -> Result<(), Ended> {
-        let mut all = std::mem::take(&mut self.rest);
-        all.extend_from_slice(input);
-        let taken = self.turn(|mqtt, turn| mqtt.handle_input(&all, turn))?;
-        self.rest = all.split_off(taken);
-        Ok(())
+        self.seat.feed(input)
     }
 
     /// Handles what has been released and writes everything.
     fn release(&mut self) -> Result<(), Ended> {
-        let mut released = Released::default();
-        self.link.take(&mut released);
-        let ended = self.turn(|mqtt, turn| {
-            for (token, answer) in released.answers {
-                mqtt.handle_answer(token, answer, turn)?;
-            }
-            if released.budget {
-                mqtt.resume(turn)?;
-            }
-            for outgoing in &released.deliveries {
-                mqtt.handle_delivery(outgoing, turn);
-            }
-            Ok(())
-        });
-        self.said.append(self.output.buffer());
-        let waiting = self.output.len();
+        let ended = self.seat.release();
+        self.said.append(self.seat.output.buffer());
+        let waiting = self.seat.output.len();
         assert_eq!(waiting, 0, "small messages alone");
-        self.turn(|mqtt, turn| mqtt.handle_written(turn));
+        self.seat.turn(|mqtt, turn| mqtt.handle_written(turn));
         ended
     }
 
@@ -150,11 +78,11 @@ impl Client {
         let heard = async {
             while self.said.len() < wanted.len() {
                 self.release().unwrap();
-                tokio::time::sleep(Duration::from_millis(1)).await;
+                pause().await;
             }
         };
-        let in_time = tokio::time::timeout(Duration::from_secs(10), heard).await;
-        assert!(in_time.is_ok(), "{wanted:x?} instead of {:x?}", self.said);
+        let in_time = soon(heard).await;
+        assert!(in_time.is_some(), "{wanted:x?} instead of {:x?}", self.said);
         let rest = self.said.split_off(wanted.len());
         assert_eq!(std::mem::replace(&mut self.said, rest), wanted);
     }
@@ -166,10 +94,9 @@ impl Client {
                 if let Err(ended) = self.release() {
                     return ended;
                 }
-                tokio::time::sleep(Duration::from_millis(1)).await;
+                pause().await;
             }
         };
-        let in_time = tokio::time::timeout(Duration::from_secs(10), ended).await;
-        in_time.expect("an end")
+        soon(ended).await.expect("an end")
     }
 }

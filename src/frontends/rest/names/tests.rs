@@ -37,9 +37,3 @@ fn reply_addresses_come_back_as_they_were() {
     assert_eq!(routing("a"), Some(None));
     assert_eq!(routing("a.#"), None);
 }
-
-#[test]
-fn segments_decode_to_what_they_were() {
-    assert_eq!(encode_segment("a%2Fb c"), "a%252Fb%20c");
-    assert_eq!(encode_segment("ü::x"), "%C3%BC::x");
-}

@@ -13,7 +13,7 @@ async fn messages_that_go_the_same_way_are_one_delivery() {
     let send = |n: u32| format!("SEND\ndestination:/topic/t\nn:{n}\n\n{n}\0");
     client.feed((0..50).map(send).collect::<String>()).unwrap();
     let mut released = crate::engine::Released::default();
-    client.link.take(&mut released);
+    client.seat.link.take(&mut released);
     assert_eq!(released.deliveries.len(), 1);
     assert_eq!(released.answers.len(), 2, "SUBSCRIBE and one run");
 }

@@ -1,7 +1,7 @@
 //! Law L20: a SEND without memory waits, settlements behind it do not.
 
 use super::world::{Client, World};
-use crate::frontends::{Ended, Frontend};
+use crate::frontends::{Ended, Frontend, Parting};
 
 const SEND: &str = "SEND\ndestination:/queue/a\nreceipt:send\n\nx\0";
 
@@ -27,12 +27,12 @@ async fn l20_an_ack_behind_a_parked_send_is_done_at_once() {
     let (mut client, ack) = holding(&world).await;
     let memory = world.exhaust();
     client.feed(format!("{SEND}ACK\nid:{ack}\n\n\0")).unwrap();
-    assert!(client.stomp.parked() && client.stomp.wants_input());
+    assert!(client.seat.frontend.parked() && client.seat.frontend.wants_input());
     client.until("two\0").await; // The prefetch is 1: only the ACK makes place for it.
-    assert!(client.stomp.parked());
+    assert!(client.seat.frontend.parked());
     drop(memory);
     client.until("RECEIPT\nreceipt-id:send\n").await;
-    assert!(!client.stomp.parked());
+    assert!(!client.seat.frontend.parked());
 }
 
 /// Mutant caught: an early receipt, and an ACK that is done twice.
@@ -65,7 +65,7 @@ async fn l20_everything_else_waits_in_order_whatever_the_cuts() {
         let memory = world.exhaust();
         client.feed(&frames[..cut]).unwrap();
         client.feed(&frames[cut..]).unwrap();
-        assert!(client.stomp.parked());
+        assert!(client.seat.frontend.parked());
         assert_eq!(client.text(), "");
         drop(memory);
         let said = client.until("receipt-id:bye").await;
@@ -85,9 +85,9 @@ async fn l20_reading_stops_at_the_read_ahead_and_at_what_is_no_frame() {
     let memory = world.exhaust();
     let (mut full, mut broken) = (world.client(), world.client());
     full.feed(SEND.repeat(200)).unwrap();
-    assert!(full.stomp.parked() && !full.stomp.wants_input());
+    assert!(full.seat.frontend.parked() && !full.seat.frontend.wants_input());
     broken.feed(format!("{SEND}WHAT\n\n\0")).unwrap();
-    assert!(broken.stomp.parked() && !broken.stomp.wants_input());
+    assert!(broken.seat.frontend.parked() && !broken.seat.frontend.wants_input());
     drop(memory);
     let said = full
         .until(&"RECEIPT\nreceipt-id:send\n\n\0".repeat(200))
@@ -96,6 +96,53 @@ async fn l20_reading_stops_at_the_read_ahead_and_at_what_is_no_frame() {
     let said = broken.until("ERROR\n").await;
     assert!(said.starts_with("RECEIPT\nreceipt-id:send\n"), "{said}");
     assert!(said.contains("unknown command"), "{said}");
+}
+
+/// Mutant caught: the read-ahead measured by whole frames alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn l20_an_unfinished_frame_counts_as_read_ahead() {
+    let world = World::new();
+    let memory = world.exhaust();
+    let mut client = world.client();
+    client.feed(SEND).unwrap();
+    client
+        .feed("SEND\ndestination:/queue/a\nreceipt:large\n\n")
+        .unwrap();
+    client.feed("x".repeat(3_000)).unwrap();
+    assert!(client.seat.frontend.parked() && client.seat.frontend.wants_input());
+    client.feed("x".repeat(3_000)).unwrap();
+    assert!(!client.seat.frontend.wants_input());
+    drop(memory);
+    client.until("RECEIPT\nreceipt-id:send\n\n\0").await;
+    assert!(client.seat.frontend.wants_input());
+    client.feed("\0").unwrap();
+    client.until("RECEIPT\nreceipt-id:large\n\n\0").await;
+}
+
+/// Mutant caught: DISCONNECT looked at like any other frame.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn l20_st_d1_nothing_behind_a_parked_disconnect_is_done() {
+    let world = World::new();
+    let (mut client, ack) = holding(&world).await;
+    let memory = world.exhaust();
+    client
+        .feed(format!(
+            "{SEND}DISCONNECT\nreceipt:bye\n\n\0ACK\nid:{ack}\n\n\0"
+        ))
+        .unwrap();
+    assert!(client.seat.frontend.parked() && !client.seat.frontend.wants_input());
+    drop(memory);
+    let said = client.until("RECEIPT\nreceipt-id:bye\n\n\0").await;
+    assert!(!said.contains("two"), "{said}");
+    // Nor was it done meanwhile: the message is there for others.
+    let close = client.seat.frontend.close(Parting::Polite);
+    client.seat.link.close(close);
+    let mut other = world.client();
+    other
+        .feed("SUBSCRIBE\nid:s\ndestination:/queue/held\n\n\0")
+        .unwrap();
+    let said = other.until("two\0").await;
+    assert!(said.contains("one\0"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -109,5 +156,5 @@ async fn l20_a_send_that_gets_no_memory_is_refused_with_its_receipt() {
     let said = client.text();
     assert!(said.starts_with("ERROR\nmessage:address-full"), "{said}");
     assert!(said.contains("\nreceipt-id:send\n"), "{said}");
-    assert!(!client.stomp.parked());
+    assert!(!client.seat.frontend.parked());
 }

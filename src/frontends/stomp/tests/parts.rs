@@ -14,25 +14,29 @@ use crate::frontends::Ended;
 use crate::frontends::stomp::confirm::{Confirms, LastWords};
 use crate::frontends::stomp::destination::{DestinationError, Destinations, Form};
 use crate::frontends::stomp::held::Held;
-use crate::frontends::stomp::stored::{self, FORMAT, Stored};
+use crate::frontends::stomp::stored::{self, FORMAT, Stored, Writing};
 use crate::frontends::stomp::temporary::{Temporary, published_reply};
 
 /// Journalled: these octets never change.
 #[test]
 fn format_2_is_version_length_header_lines_and_body() {
     assert_eq!(FORMAT.0, 2);
-    for (version, number) in [
-        (Version::V1_0, 10),
-        (Version::V1_1, 11),
-        (Version::V1_2, 12),
+    for (version, dialect, number) in [
+        (Version::V1_0, Dialect::Amq, 10),
+        (Version::V1_1, Dialect::Amq, 11),
+        (Version::V1_2, Dialect::Amq, 12),
+        (Version::V1_0, Dialect::Mqtt, 138),
+        (Version::V1_2, Dialect::Mqtt, 140),
     ] {
         let mut bytes = Vec::new();
-        stored::append(&mut bytes, version, b"a:b\n", b"body");
+        let writing = Writing { version, dialect };
+        stored::append(&mut bytes, writing, b"a:b\n", b"body");
         let expected = [&[number, 4, 0, 0, 0][..], b"a:b\nbody"].concat();
         assert_eq!(bytes, expected);
         assert_eq!(stored::size(b"a:b\n", b"body"), bytes.len());
         let read = Stored::read(&bytes).unwrap();
         assert_eq!(read.headers.encoding(), Encoding::from(version));
+        assert_eq!(read.dialect, dialect);
         assert_eq!(
             (read.headers.block(), read.body),
             (&b"a:b\n"[..], &b"body"[..])

@@ -9,7 +9,7 @@ use ternmq_core::message::Envelope;
 use ternmq_stomp::Version;
 
 use crate::frontends::canonical::{ReplyTo, Value, View};
-use crate::frontends::stomp::stored;
+use crate::frontends::stomp::stored::{self, Writing};
 use crate::frontends::stomp::view::{headers, read};
 
 fn envelope() -> Envelope {
@@ -28,8 +28,16 @@ fn address(name: &str) -> Address {
 }
 
 fn message(block: &str, body: &[u8]) -> Vec<u8> {
+    spelled(Dialect::Amq, block, body)
+}
+
+fn spelled(dialect: Dialect, block: &str, body: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
-    stored::append(&mut bytes, Version::V1_2, block.as_bytes(), body);
+    let writing = Writing {
+        version: Version::V1_2,
+        dialect,
+    };
+    stored::append(&mut bytes, writing, block.as_bytes(), body);
     bytes
 }
 
@@ -64,6 +72,25 @@ fn tq_01_a_temporary_reply_address_goes_through_other_protocols() {
     assert_eq!(view.reply_to, Some(expected));
     let shown = headers(&view, &envelope(), Dialect::Amq);
     assert_eq!(find(&shown, "reply-to"), Some("/temp-queue/$7-1-2.foo"));
+}
+
+/// Mutant caught: every `reply-to` read in ActiveMQ's dialect.
+#[test]
+fn a_reply_address_is_read_as_its_sender_spells_names() {
+    for (dialect, written) in [
+        (Dialect::Amq, "/topic/x%2Ey.z"),
+        (Dialect::Mqtt, "/topic/x.y/z"),
+    ] {
+        let bytes = spelled(dialect, &format!("reply-to:{written}\n"), b"");
+        let expected = ReplyTo::Address {
+            address: address("x%2Ey.z"),
+            routing: Some(RoutingType::Multicast),
+        };
+        let view = read(&bytes);
+        assert_eq!(view.reply_to, Some(expected));
+        let shown = headers(&view, &envelope(), dialect);
+        assert_eq!(find(&shown, "reply-to"), Some(written));
+    }
 }
 
 #[test]

@@ -1,15 +1,13 @@
-//! A client that talks to a front-end in memory, the engine behind it being real.
+//! A client that talks to the front-end in memory.
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ternmq_core::dialect::Dialect;
-use ternmq_journal::vfs::SimDisk;
 
-use crate::engine::{Charge, Engine, EngineOptions, Link, Outgoing, Released, Seed};
+use crate::engine::{Charge, Outgoing, Released};
 use crate::frontends::stomp::{Stomp, StompOptions};
-use crate::frontends::{Ended, Frontend, Output, Turn};
+use crate::frontends::tests::{self as shared, Seat, pause, soon};
+use crate::frontends::{Ended, Frontend};
 
 pub(super) fn options() -> StompOptions {
     StompOptions {
@@ -26,50 +24,22 @@ pub(super) fn options() -> StompOptions {
 }
 
 /// An engine with little memory, whose threads run.
-pub(super) struct World {
-    engine: Engine,
-}
+pub(super) struct World(shared::World);
 
 impl World {
     pub(super) fn new() -> Self {
-        let options = EngineOptions {
-            data_dir: PathBuf::from("/data"),
-            segment_size: 8 << 20,
-            memory: 8 << 20,
-            ..EngineOptions::default()
-        };
-        let seed = Seed {
-            uuid: [7; 16],
-            salt: 1,
-            wall_us: 1,
-        };
-        let engine = Engine::open(Arc::new(SimDisk::new()), options, seed).unwrap();
-        engine.spawn().unwrap();
-        Self { engine }
+        Self(shared::World::with_memory(8 << 20))
     }
 
-    /// Takes all memory until the charges are dropped; the link is needed for nothing else.
-    pub(super) fn exhaust(&self) -> (Link, Vec<Charge>) {
-        let link = self.engine.connect().unwrap();
-        let mut charges = Vec::new();
-        for bytes in [1 << 20, 1 << 14, 1 << 10, 1] {
-            // A link that has been refused waits for its turn; another one may try less.
-            let taker = self.engine.connect().unwrap();
-            while let Some(charge) = taker.reserve(bytes) {
-                charges.push(charge);
-            }
-        }
-        (link, charges)
+    /// Takes all memory until the charges are dropped.
+    pub(super) fn exhaust(&self) -> Vec<Charge> {
+        self.0.exhaust()
     }
 
+    /// A client that is connected.
     pub(super) fn client(&self) -> Client {
         let mut client = Client {
-            engine: self.engine.clone(),
-            link: self.engine.connect().unwrap(),
-            stomp: Stomp::new(Arc::new(options())),
-            commands: Vec::new(),
-            output: Output::default(),
-            rest: Vec::new(),
+            seat: self.0.seat(Stomp::new(Arc::new(options()))),
         };
         client
             .feed("CONNECT\naccept-version:1.2\nhost:x\n\n\0")
@@ -79,60 +49,15 @@ impl World {
     }
 }
 
-impl Drop for World {
-    fn drop(&mut self) {
-        self.engine.finish().ok();
-    }
-}
-
 /// One connection.
 pub(super) struct Client {
-    engine: Engine,
-    pub(super) link: Link,
-    pub(super) stomp: Stomp,
-    commands: Vec<ternmq_core::command::Command>,
-    output: Output,
-    rest: Vec<u8>,
+    pub(super) seat: Seat<Stomp>,
 }
 
 impl Client {
-    fn turn<T>(&mut self, call: impl FnOnce(&mut Stomp, &mut Turn<'_>) -> T) -> T {
-        let mut turn = Turn {
-            now: self.engine.now(),
-            link: &self.link,
-            commands: &mut self.commands,
-            output: &mut self.output,
-        };
-        let result = call(&mut self.stomp, &mut turn);
-        self.link.submit(&mut self.commands);
-        result
-    }
-
     /// Input as it is read; what is not taken comes again with the next.
     pub(super) fn feed(&mut self, input: impl AsRef<[u8]>) -> Result<(), Ended> {
-        let mut all = std::mem::take(&mut self.rest);
-        all.extend_from_slice(input.as_ref());
-        let taken = self.turn(|stomp, turn| stomp.handle_input(&all, turn))?;
-        self.rest = all.split_off(taken);
-        Ok(())
-    }
-
-    /// Handles what has been released.
-    fn release(&mut self) -> Result<(), Ended> {
-        let mut released = Released::default();
-        self.link.take(&mut released);
-        self.turn(|stomp, turn| {
-            for (token, answer) in released.answers {
-                stomp.handle_answer(token, answer, turn)?;
-            }
-            if released.budget {
-                stomp.resume(turn)?;
-            }
-            for outgoing in &released.deliveries {
-                stomp.handle_delivery(outgoing, turn);
-            }
-            Ok(())
-        })
+        self.seat.feed(input)
     }
 
     /// Takes deliveries as the connection loop does, without encoding them yet.
@@ -140,31 +65,32 @@ impl Client {
         let mut released = Released::default();
         let taken = async {
             while released.deliveries.is_empty() {
-                self.link.take(&mut released);
-                tokio::time::sleep(Duration::from_millis(1)).await;
+                self.seat.link.take(&mut released);
+                pause().await;
             }
         };
-        let in_time = tokio::time::timeout(Duration::from_secs(10), taken).await;
-        in_time.unwrap_or_else(|_| panic!("no deliveries"));
+        soon(taken).await.expect("deliveries");
         released.deliveries.into()
     }
 
     pub(super) fn deliver(&mut self, outgoing: &Outgoing) {
-        self.turn(|stomp, turn| stomp.handle_delivery(outgoing, turn));
+        self.seat
+            .turn(|stomp, turn| stomp.handle_delivery(outgoing, turn));
     }
 
     /// What the front-end has said, all of it written.
     pub(super) fn text(&mut self) -> String {
+        let output = &mut self.seat.output;
         let mut text = Vec::new();
-        while !self.output.is_empty() {
+        while !output.is_empty() {
             let mut slices = [std::io::IoSlice::new(&[])];
-            let filled = self.output.slices(&mut slices);
+            let filled = output.slices(&mut slices);
             assert_eq!(filled, 1);
             text.extend_from_slice(&slices[0]);
             let count = slices[0].len();
-            self.output.advance(count);
+            output.advance(count);
         }
-        self.turn(|stomp, turn| stomp.handle_written(turn));
+        self.seat.turn(|stomp, turn| stomp.handle_written(turn));
         String::from_utf8(text).unwrap()
     }
 
@@ -173,21 +99,20 @@ impl Client {
         let mut said = String::new();
         let heard = async {
             loop {
-                let ended = self.release();
+                let ended = self.seat.release();
                 said += &self.text();
                 if said.contains(wanted) {
                     return;
                 }
                 assert!(ended.is_ok(), "{ended:?} after {said:?}");
-                tokio::time::sleep(Duration::from_millis(1)).await;
+                pause().await;
             }
         };
-        let in_time = tokio::time::timeout(Duration::from_secs(10), heard).await;
-        in_time.unwrap_or_else(|_| panic!("no {wanted:?}"));
+        assert!(soon(heard).await.is_some(), "no {wanted:?}");
         said
     }
 
     pub(super) fn refuse_parked(&mut self) -> Result<(), Ended> {
-        self.turn(|stomp, turn| stomp.refuse_parked(turn))
+        self.seat.turn(|stomp, turn| stomp.refuse_parked(turn))
     }
 }

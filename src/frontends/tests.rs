@@ -1,0 +1,137 @@
+//! For the tests of byte front-ends: one that is fed by hand, the engine behind it being real.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ternmq_core::command::Command;
+use ternmq_journal::vfs::SimDisk;
+
+use super::{Ended, Frontend, Output, Turn};
+use crate::engine::{Charge, Engine, EngineOptions, Link, Released, Seed};
+
+/// An engine with little memory, whose threads run.
+pub(super) struct World {
+    engine: Engine,
+}
+
+impl World {
+    /// With this many bytes of memory.
+    pub(super) fn with_memory(memory: u64) -> Self {
+        let options = EngineOptions {
+            data_dir: PathBuf::from("/data"),
+            segment_size: 8 << 20,
+            memory,
+            ..EngineOptions::default()
+        };
+        let seed = Seed {
+            uuid: [7; 16],
+            salt: 1,
+            wall_us: 1,
+        };
+        let engine = Engine::open(Arc::new(SimDisk::new()), options, seed).unwrap();
+        engine.spawn().unwrap();
+        Self { engine }
+    }
+
+    pub(super) fn link(&self) -> Link {
+        self.engine.connect().unwrap()
+    }
+
+    /// Takes all memory until the charges are dropped.
+    pub(super) fn exhaust(&self) -> Vec<Charge> {
+        let mut charges = Vec::new();
+        for bytes in [1 << 20, 1 << 14, 1 << 10, 1] {
+            // A link that has been refused waits for its turn; another one may try less.
+            let taker = self.link();
+            while let Some(charge) = taker.reserve(bytes) {
+                charges.push(charge);
+            }
+        }
+        charges
+    }
+
+    /// A connection of its own for a front-end.
+    pub(super) fn seat<F: Frontend>(&self, frontend: F) -> Seat<F> {
+        Seat {
+            engine: self.engine.clone(),
+            link: self.link(),
+            frontend,
+            commands: Vec::new(),
+            output: Output::default(),
+            rest: Vec::new(),
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.engine.finish().ok();
+    }
+}
+
+/// One connection, without socket and loop.
+pub(super) struct Seat<F> {
+    engine: Engine,
+    pub(super) link: Link,
+    pub(super) frontend: F,
+    commands: Vec<Command>,
+    pub(super) output: Output,
+    /// What was not taken.
+    pub(super) rest: Vec<u8>,
+}
+
+impl<F: Frontend> Seat<F> {
+    /// Calls the front-end as the connection loop does.
+    pub(super) fn turn<T>(&mut self, call: impl FnOnce(&mut F, &mut Turn<'_>) -> T) -> T {
+        let mut turn = Turn {
+            now: self.engine.now(),
+            link: &self.link,
+            commands: &mut self.commands,
+            output: &mut self.output,
+        };
+        let result = call(&mut self.frontend, &mut turn);
+        self.link.submit(&mut self.commands);
+        result
+    }
+
+    /// Input as it is read; what is not taken comes again with the next.
+    pub(super) fn feed(&mut self, input: impl AsRef<[u8]>) -> Result<(), Ended> {
+        let mut all = std::mem::take(&mut self.rest);
+        all.extend_from_slice(input.as_ref());
+        let taken = self.turn(|frontend, turn| frontend.handle_input(&all, turn))?;
+        self.rest = all.split_off(taken);
+        Ok(())
+    }
+
+    /// Handles what has been released.
+    pub(super) fn release(&mut self) -> Result<(), Ended> {
+        let mut released = Released::default();
+        self.link.take(&mut released);
+        self.turn(|frontend, turn| {
+            for (token, answer) in released.answers {
+                frontend.handle_answer(token, answer, turn)?;
+            }
+            if released.budget {
+                frontend.resume(turn)?;
+            }
+            for outgoing in &released.deliveries {
+                frontend.handle_delivery(outgoing, turn);
+            }
+            Ok(())
+        })
+    }
+}
+
+/// The pause between two looks at what other threads do.
+pub(super) async fn pause() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}
+
+/// Waits for what must happen soon; `None` if it does not.
+pub(super) async fn soon<F: Future>(future: F) -> Option<F::Output> {
+    tokio::time::timeout(Duration::from_secs(10), future)
+        .await
+        .ok()
+}
