@@ -393,7 +393,7 @@ proptest! {
 }
 
 /// Text of a file, the place of its mistake, the key, and words of what is allowed.
-const MISTAKES: [(&str, (usize, usize), &str, &str); 27] = [
+const MISTAKES: [(&str, (usize, usize), &str, &str); 26] = [
     ("[limit]\n", (1, 2), "limit", "`limits`"),
     (
         "[limits]\nmemory = 1.5\n",
