@@ -69,11 +69,27 @@ pub enum Error {
     Unreserved,
     /// An earlier write or sync failed: no watermark moves any more (law L8).
     Poisoned,
+    /// The lock's file was removed, moved or replaced: what is written here is not where the next
+    /// start will look. The journal is poisoned.
+    Gone {
+        /// Where the lock was taken.
+        file: PathBuf,
+    },
     /// The journal is closed.
     Closed,
 }
 
 impl Error {
+    /// What tells one failure of the pool from another: its files have a new name each time.
+    pub(crate) fn cause(&self) -> (&'static str, Option<io::ErrorKind>) {
+        match self {
+            Self::Io {
+                operation, source, ..
+            } => (operation, Some(source.kind())),
+            _ => ("", None),
+        }
+    }
+
     /// Names the call and the path of an I/O error.
     pub(crate) fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
@@ -124,6 +140,11 @@ impl fmt::Display for Error {
             }
             Self::Unreserved => write!(f, "appended more than was reserved"),
             Self::Poisoned => write!(f, "an earlier write or sync failed"),
+            Self::Gone { file } => write!(
+                f,
+                "{} is not there any more: somebody moved or removed the data directory",
+                file.display()
+            ),
             Self::Closed => write!(f, "the journal is closed"),
         }
     }

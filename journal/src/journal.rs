@@ -1,6 +1,5 @@
 //! The running journal: what its parts share, and the short questions one may ask it.
 
-use std::any::Any;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,7 +15,7 @@ use crate::options::Options;
 use crate::segment::SegmentState;
 use crate::segments::Segments;
 use crate::state::State;
-use crate::vfs::Vfs;
+use crate::vfs::{Vfs, VfsLock};
 use crate::writer::Writer;
 
 /// Who writes: the log and the life.
@@ -38,6 +37,7 @@ pub(crate) struct Counters {
     pub(crate) commits: AtomicU64,
     pub(crate) syncs: AtomicU64,
     pub(crate) bytes: AtomicU64,
+    pub(crate) prepare_failures: AtomicU64,
 }
 
 /// Figures of this life, for metrics.
@@ -59,6 +59,10 @@ pub struct Stats {
     pub segments: usize,
     /// Prepared files in the pool.
     pub prepared: usize,
+    /// How often no file could be prepared.
+    pub prepare_failures: u64,
+    /// For how long publishes have found no prepared segment, in milliseconds; 0 if they find one.
+    pub no_room_ms: u64,
     /// A write or sync failed.
     pub poisoned: bool,
 }
@@ -87,7 +91,7 @@ pub struct Journal {
     pub(crate) filling: Mutex<()>,
     pub(crate) pool_number: AtomicU64,
     pub(crate) counters: Counters,
-    pub(crate) lock: Mutex<Option<Box<dyn Any + Send>>>,
+    pub(crate) lock: Mutex<Option<Box<dyn VfsLock>>>,
 }
 
 impl Journal {
@@ -165,6 +169,8 @@ impl Journal {
             bytes: self.counters.bytes.load(Ordering::Relaxed),
             segments,
             prepared: state.prepared.len(),
+            prepare_failures: self.counters.prepare_failures.load(Ordering::Relaxed),
+            no_room_ms: state.no_room_ms(),
             poisoned: state.poisoned,
         }
     }

@@ -1,22 +1,22 @@
 //! One process per data directory: a lock that the system takes back when the holder dies.
 
-use std::any::Any;
 use std::fmt::Write;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
-use crate::vfs::{OpenMode, Vfs, read_full, write_all};
+use crate::vfs::{OpenMode, Vfs, VfsLock, read_full, write_all};
 
 /// The line names the holder and is padded to this, so that a longer older one leaves no rest.
 const LINE: usize = 80;
 
-fn path(dir: &Path) -> PathBuf {
+/// Path of the lock below the data directory.
+pub(crate) fn path(dir: &Path) -> PathBuf {
     dir.join("LOCK")
 }
 
 /// Takes the lock, or names who holds it.
-pub(crate) fn take(vfs: &dyn Vfs, dir: &Path) -> Result<Box<dyn Any + Send>, Error> {
+pub(crate) fn take(vfs: &dyn Vfs, dir: &Path) -> Result<Box<dyn VfsLock>, Error> {
     let path = path(dir);
     match vfs.lock(&path) {
         Ok(lock) => Ok(lock),

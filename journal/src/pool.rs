@@ -1,19 +1,23 @@
 //! Prepared segment files: written with zeros ahead of need, or recycled, so that the writer never
-//! allocates and a full disk is met here first (storage 3.9).
+//! allocates and a full disk is met here first (storage 3.9). Whoever prepares them also looks
+//! whether the data directory is still there.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::checkpoint::Kept;
 use crate::error::Error;
 use crate::journal::Journal;
+use crate::lock;
 use crate::segment;
 use crate::vfs::{OpenMode, Vfs, write_all};
 
 const FILL: usize = 1024 * 1024;
-/// After an error (a full disk) the filler tries again this much later.
-const RETRY: Duration = Duration::from_secs(1);
+/// The filler looks this often: whether the directory is there, and after an error (a full disk)
+/// whether that has passed.
+const PERIOD: Duration = Duration::from_secs(1);
 
 /// Directory of the pool below the data directory.
 pub(crate) fn dir(data: &Path) -> PathBuf {
@@ -57,9 +61,33 @@ impl Journal {
     /// Returns whether it did.
     ///
     /// # Errors
-    /// Those of the disk, full or broken. Nothing is poisoned: nothing durable was at stake.
+    /// Those of the disk, full or broken. Nothing is poisoned: nothing durable was at stake. But
+    /// [`Error::Gone`] poisons: what is confirmed from now on would be lost.
     pub fn filler_step(&self) -> Result<bool, Error> {
         let _filling = self.filling.lock();
+        self.check_in_place()?;
+        self.prepare().inspect_err(|_| {
+            self.counters
+                .prepare_failures
+                .fetch_add(1, Ordering::Relaxed);
+        })
+    }
+
+    /// Poisons the journal if its directory was taken away under it.
+    fn check_in_place(&self) -> Result<(), Error> {
+        let file = lock::path(&self.dir);
+        // Without it the journal is closed: nothing is confirmed any more.
+        let in_place = match self.lock.lock().as_ref() {
+            Some(lock) => lock.is_in_place().map_err(Error::io("stat", &file))?,
+            None => true,
+        };
+        if in_place {
+            return Ok(());
+        }
+        self.or_poison(Err(Error::Gone { file }))
+    }
+
+    fn prepare(&self) -> Result<bool, Error> {
         {
             let state = self.state.lock();
             if state.closing || state.prepared.len() >= self.options.prepared_segments {
@@ -115,44 +143,49 @@ impl Journal {
         self.work.notify_one();
     }
 
-    /// Starts the thread that keeps the pool filled; it ends when the journal closes. `tell` gets
-    /// the first error of a row, and `None` when a step works again.
+    /// Starts the thread that keeps the pool filled; it ends when the journal closes. `on_change`
+    /// gets the error when the filler begins to fail, or fails in another way, and `None` when it
+    /// works again.
     ///
     /// # Errors
     /// No thread could be started.
     pub fn spawn_filler(
         self: &Arc<Self>,
-        mut tell: impl FnMut(Option<&Error>) + Send + 'static,
+        on_change: impl Fn(Option<Error>) + Send + 'static,
     ) -> Result<std::thread::JoinHandle<()>, Error> {
         let journal = Arc::clone(self);
         std::thread::Builder::new()
             .name("journal-filler".into())
-            .spawn(move || journal.run_filler(&mut tell))
+            .spawn(move || journal.run_filler(&on_change))
             .map_err(Error::io("spawn", &self.dir))
     }
 
-    fn run_filler(&self, tell: &mut dyn FnMut(Option<&Error>)) {
-        let mut failed = false;
+    fn run_filler(&self, on_change: &impl Fn(Option<Error>)) {
+        let mut failing = None;
         loop {
-            match self.filler_step() {
-                Ok(_) if failed => {
-                    failed = false;
-                    tell(None);
+            let result = self.filler_step();
+            let closing = self.state.lock().closing;
+            match result {
+                // A stop in the middle of a file is no failure.
+                Err(error) if !closing => {
+                    let cause = Some(error.cause());
+                    if failing != cause {
+                        failing = cause;
+                        on_change(Some(error));
+                    }
                 }
-                Err(error) if !failed && !matches!(error, Error::Closed) => {
-                    failed = true;
-                    tell(Some(&error));
+                _ => {
+                    if failing.take().is_some() {
+                        on_change(None);
+                    }
                 }
-                _ => {}
             }
             let mut state = self.state.lock();
             if state.closing || state.poisoned {
                 return;
             }
-            if failed {
-                self.filler_work.wait_for(&mut state, RETRY);
-            } else if state.prepared.len() >= self.options.prepared_segments {
-                self.filler_work.wait(&mut state);
+            if failing.is_some() || state.prepared.len() >= self.options.prepared_segments {
+                self.filler_work.wait_for(&mut state, PERIOD);
             }
             if state.closing || state.poisoned {
                 return;

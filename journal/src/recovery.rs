@@ -2,7 +2,6 @@
 //!
 //! Nothing but the control page and the holder's name is written before `start`.
 
-use std::any::Any;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,7 +18,7 @@ use crate::pool;
 use crate::reader;
 use crate::segment::{self, SEGMENT_HEADER, Segment};
 use crate::segments::Segments;
-use crate::vfs::Vfs;
+use crate::vfs::{Vfs, VfsLock};
 use crate::wire::align_up;
 
 /// A log that is locked and understood, not yet appended to.
@@ -28,7 +27,7 @@ pub struct Recovery {
     pub(crate) dir: PathBuf,
     pub(crate) options: Options,
     pub(crate) seed: Seed,
-    pub(crate) lock: Box<dyn Any + Send>,
+    pub(crate) lock: Box<dyn VfsLock>,
     pub(crate) identity: Identity,
     pub(crate) chain: Chain,
     pub(crate) segments: Segments,

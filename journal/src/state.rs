@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -18,6 +19,8 @@ use crate::wire::align_up;
 /// Segments that may be given out in memory without a file of their name yet.
 pub(crate) const UNBORN_MAX: u64 = 64;
 const SPARE_MAX: usize = 2;
+/// Prepared segments that publishes leave alone (law L28).
+const KEPT_FOR_SETTLEMENTS: usize = 1;
 
 /// The batch that takes records.
 struct OpenBatch {
@@ -62,6 +65,8 @@ pub(crate) struct State {
     /// Who waits for a prepared segment.
     room_waiters: Vec<u32>,
     room_came: bool,
+    /// Since when publishes have found no prepared segment.
+    no_room_since: Option<Instant>,
     pub(crate) poisoned: bool,
     pub(crate) closing: bool,
     /// The journal thread has ended, or never began.
@@ -104,6 +109,7 @@ impl State {
             unborn: 0,
             room_waiters: Vec::new(),
             room_came: false,
+            no_room_since: None,
             poisoned: false,
             closing: false,
             thread_running: false,
@@ -178,6 +184,15 @@ impl State {
     pub(crate) fn add_prepared(&mut self, number: u64) {
         self.prepared.push_back(number);
         self.room_came |= !self.room_waiters.is_empty();
+        if self.prepared.len() > KEPT_FOR_SETTLEMENTS {
+            self.no_room_since = None;
+        }
+    }
+
+    /// For how long publishes have found no prepared segment, in milliseconds; 0 if they find one.
+    pub(crate) fn no_room_ms(&self) -> u64 {
+        let since = self.no_room_since.map_or(0, |at| at.elapsed().as_millis());
+        u64::try_from(since).unwrap_or(u64::MAX)
     }
 
     /// Takes memory back, for a later batch.
@@ -269,8 +284,12 @@ impl State {
 
     /// Opens a batch in the next segment.
     fn roll(&mut self, journal: &Journal, purpose: Purpose) -> Result<(), Refused> {
-        let kept = if purpose == Purpose::Publish { 1 } else { 0 };
+        let kept = match purpose {
+            Purpose::Publish => KEPT_FOR_SETTLEMENTS,
+            Purpose::Settlement => 0,
+        };
         if self.prepared.len() <= kept || self.unborn >= UNBORN_MAX {
+            self.no_room_since.get_or_insert_with(Instant::now);
             return Err(Refused::NoRoom);
         }
         let Some(prepared) = self.prepared.pop_front() else {

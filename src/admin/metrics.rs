@@ -159,6 +159,21 @@ impl Page {
             journal.prepared,
         );
         self.counter(
+            "journal_prepare_failures_total",
+            "Attempts to prepare a segment that failed, such as for a full disk.",
+            journal.prepare_failures,
+        );
+        self.gauge(
+            "journal_prepare_failing",
+            "1 while no segment can be prepared.",
+            u8::from(stats.prepare_failure.is_some()),
+        );
+        self.gauge(
+            "journal_no_room_seconds",
+            "For how long publishes have found no segment, 0 if they find one.",
+            journal.no_room_ms as f64 / MS_PER_SECOND,
+        );
+        self.counter(
             "checkpoints_total",
             "Checkpoints written.",
             stats.checkpoints,
@@ -245,3 +260,4 @@ impl Page {
 
 const PREFIX: &str = "ternmq_";
 const NS_PER_SECOND: f64 = 1e9;
+const MS_PER_SECOND: f64 = 1e3;

@@ -40,12 +40,12 @@ use fanout::Fanouts;
 use outbox::Contents;
 use parked::Parked;
 use places::Places;
+use pool::Pool;
 use release::Releases;
 use room::Share;
 use slots::Slots;
 use stats::Counters;
 use timed::Syncs;
-use trouble::Trouble;
 
 mod admission;
 mod ask;
@@ -59,6 +59,7 @@ mod link;
 mod outbox;
 mod parked;
 mod places;
+mod pool;
 mod recovery;
 mod release;
 mod room;
@@ -68,11 +69,7 @@ mod submit;
 #[cfg(test)]
 mod tests;
 mod timed;
-mod trouble;
 mod watch;
-
-/// Publishes leave these to settlements and checkpoints (law L28).
-const RESERVED_SEGMENTS: usize = 1;
 
 /// What an engine is made from.
 #[derive(Clone, Debug)]
@@ -137,7 +134,7 @@ struct Shared {
     counters: Arc<Counters>,
     syncs: Arc<Syncs>,
     poison: Arc<Poison>,
-    trouble: Arc<Trouble>,
+    pool: Arc<Pool>,
     threads: Mutex<Threads>,
     stopping: AtomicBool,
     finished: AtomicBool,
@@ -203,11 +200,9 @@ impl Engine {
         shared
             .journal
             .spawn(on_waiters, move |error| poison.set(&error))?;
-        let trouble = Arc::clone(&shared.trouble);
-        let filler = shared
-            .journal
-            .spawn_filler(move |error| trouble.tell(error))?;
-        threads.filler = Some(filler);
+        let pool = Arc::clone(&shared.pool);
+        let on_change = move |error: Option<JournalError>| pool.changed(error.as_ref());
+        threads.filler = Some(shared.journal.spawn_filler(on_change)?);
         let checkpoints = Arc::clone(shared);
         let checkpoint = std::thread::Builder::new()
             .name("checkpoint".into())
@@ -302,13 +297,6 @@ impl Engine {
         self.shared.poison.is_set()
     }
 
-    /// Why no segments can be prepared any more, while publishes wait or will soon (law L28).
-    pub fn trouble(&self) -> Option<String> {
-        let shared = &self.shared;
-        let trouble = shared.trouble.text();
-        trouble.filter(|_| shared.journal.stats().prepared <= RESERVED_SEGMENTS)
-    }
-
     /// Returns when the journal has failed (law L8).
     pub async fn poisoned(&self) {
         let poison = &self.shared.poison;
@@ -363,6 +351,7 @@ impl Shared {
             memory_total: self.options.memory,
             waiting_for_memory: self.budget.waiting(),
             waiting_for_disk,
+            prepare_failure: self.pool.failure(),
             dropped_slow: self.counters.dropped_slow(),
             clock_jumps: self.clock.jumps(),
             checkpoints: self.counters.checkpoints(),

@@ -9,8 +9,9 @@ use std::collections::{BTreeMap, VecDeque};
 use ternmq_core::command::{Command, Publish};
 use ternmq_core::ids::{ConnectionId, Token};
 
-/// Beyond this many commands a publish is refused at once.
-const PARKED_MAX: usize = 4_096;
+/// Beyond this many commands a publish is refused at once. The budget, which each is charged to with
+/// an overhead, ends the waiting of others before: then connections park what they read (law L20).
+const PARKED_MAX: usize = 1 << 18;
 
 /// The waiting commands, oldest first. Their bodies are charged to the budget.
 #[derive(Debug, Default)]

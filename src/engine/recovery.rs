@@ -25,7 +25,6 @@ use super::release::Releases;
 use super::room::Share;
 use super::slots::Slots;
 use super::timed::{Syncs, TimedVfs};
-use super::trouble::Trouble;
 use super::{EngineOptions, Poison, Shared, State};
 
 impl Shared {
@@ -86,11 +85,16 @@ impl Shared {
             budget,
             releases: Arc::new(Releases::new(work)),
             deadlines,
-            checkpoints: Checkpoints::new(options.segment_size, applied, size),
+            checkpoints: Checkpoints::new(
+                options.segment_size,
+                journal.stats().tail,
+                applied,
+                size,
+            ),
             counters: Arc::default(),
             syncs,
             poison: Arc::new(Poison::default()),
-            trouble: Arc::new(Trouble::default()),
+            pool: Arc::default(),
             threads: Mutex::default(),
             stopping: AtomicBool::new(false),
             finished: AtomicBool::new(false),

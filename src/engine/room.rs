@@ -75,6 +75,20 @@ impl Share {
 }
 
 impl Shared {
+    /// Reserves room for what these commands may append; see [`Share::reserve`]. An overdue
+    /// checkpoint holds up publishes like a lack of segments.
+    fn reserve(
+        &self,
+        batch: &mut Batch<'_>,
+        commands: &[Command],
+        needs: usize,
+    ) -> Result<(), Refused> {
+        if self.checkpoints.is_overdue(batch.tail()) && commands.iter().any(wants_log) {
+            return Err(Refused::NoRoom);
+        }
+        self.share.reserve(batch, commands, needs)
+    }
+
     /// Reserves room for what the commands of a call may append. Publishes that cannot have it are
     /// refused or parked, and taken out of the call. `false`: nothing can be decided now.
     pub(crate) fn make_room(
@@ -89,7 +103,7 @@ impl Shared {
                 matches!(command, Command::Publish(_) | Command::Close(_))
             });
         }
-        let refused = match self.share.reserve(batch, call.commands, call.needs) {
+        let refused = match self.reserve(batch, call.commands, call.needs) {
             Ok(()) => return true,
             Err(refused) => refused,
         };
@@ -113,7 +127,7 @@ impl Shared {
         } else {
             call.needs
         };
-        let settlements = self.share.reserve(batch, call.commands, needs);
+        let settlements = self.reserve(batch, call.commands, needs);
         if settlements.is_err() {
             // Not even these have room: they wait as well, and are never refused.
             self.park(state, call, |command| !matches!(command, Command::Tick));
@@ -182,7 +196,7 @@ impl Shared {
         let close = matches!(command, Command::Close(_));
         let mut batch = self.journal.batch();
         let first = std::slice::from_ref(command);
-        let refusal = match self.share.reserve(&mut batch, first, 0) {
+        let refusal = match self.reserve(&mut batch, first, 0) {
             Ok(()) => {
                 let commands: Vec<Command> = state.parked.pop().into_iter().collect();
                 if let Some(left) = self.decide_parked(state, batch, (now, id), commands, aftermath)
@@ -201,6 +215,7 @@ impl Shared {
             Err(_) if late && publish => Refusal::DiskFull,
             Err(_) => {
                 batch.wait_room(ROOM_WAITER);
+                self.checkpoints.hurry(batch.tail(), now.mono_ms);
                 return None;
             }
         };
@@ -242,7 +257,7 @@ impl Shared {
             let needs = self.handle(state, batch, &mut call, aftermath);
             commands.first()?;
             batch = self.journal.batch();
-            match self.share.reserve(&mut batch, &commands, needs) {
+            match self.reserve(&mut batch, &commands, needs) {
                 Ok(()) => {}
                 Err(Refused::TooLarge) => {
                     let refused = commands.pop()?;

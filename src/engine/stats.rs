@@ -25,6 +25,8 @@ pub struct Stats {
     pub waiting_for_memory: usize,
     /// Commands that wait for a prepared segment (law L28).
     pub waiting_for_disk: usize,
+    /// Why no segment can be prepared, in words; `None` if it can.
+    pub prepare_failure: Option<String>,
     /// Messages without queue dropped because a subscriber was slow (law L23).
     pub dropped_slow: u64,
     /// Forward jumps of the wall clock over 60 s (law L17).

@@ -1,13 +1,12 @@
 //! A `Vfs` that measures the syncs of another: their time is the first thing an operator asks.
 
-use std::any::Any;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use ternmq_journal::vfs::{OpenMode, Vfs, VfsFile};
+use ternmq_journal::vfs::{OpenMode, Vfs, VfsFile, VfsLock};
 
 use super::histogram::Histogram;
 use super::stats::nanos_since;
@@ -110,7 +109,7 @@ impl Vfs for TimedVfs {
         self.syncs.measure(|| self.inner.fsync_dir(dir))
     }
 
-    fn lock(&self, path: &Path) -> io::Result<Box<dyn Any + Send>> {
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn VfsLock>> {
         self.inner.lock(path)
     }
 }

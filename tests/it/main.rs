@@ -10,6 +10,7 @@ mod admin;
 mod back_pressure;
 mod config;
 mod cross_protocol;
+mod full_disk;
 mod limits;
 mod mqtt;
 mod process;

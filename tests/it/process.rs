@@ -46,6 +46,28 @@ fn sigterm_stops_with_exit_code_zero_within_five_seconds() {
     }
 }
 
+/// Mutant caught: a filler that does not look whether the directory is there (no exit).
+#[test]
+fn l8_a_data_directory_that_vanishes_ends_the_process_with_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut child = ternmq(directory.path());
+    wait_for(&mut child, "listening");
+    // Moved in one step: the server may be making files in it.
+    let gone = directory.path().join("gone");
+    std::fs::rename(directory.path().join("data"), gone).unwrap();
+    let begun = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if begun.elapsed() > Duration::from_secs(20) {
+            child.kill().unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    assert_eq!(status.code(), Some(1));
+}
+
 #[test]
 fn a_second_server_on_the_same_data_is_refused() {
     let directory = tempfile::tempdir().unwrap();

@@ -179,6 +179,93 @@ fn full_disk_stops_the_filler_and_nothing_else() {
     assert!(journal.filler_step().unwrap());
 }
 
+/// Mutant caught: `on_change` at every attempt (a second failure before "works again").
+#[test]
+fn full_disk_is_told_once_and_so_is_its_end() {
+    let disk = SimDisk::new();
+    let journal = open(&disk, 0).unwrap().start().unwrap();
+    disk.set_faults(Faults {
+        space: Some(0),
+        ..Faults::default()
+    });
+    let (sender, told) = mpsc::sync_channel(8);
+    let on_change = move |error: Option<Error>| {
+        let _ = sender.send(error.map(|error| error.to_string()));
+    };
+    let filler = journal.spawn_filler(on_change).unwrap();
+    let patience = Duration::from_secs(20);
+    let failure = told.recv_timeout(patience).unwrap().unwrap();
+    assert!(failure.starts_with("fallocate of /data/pool/"), "{failure}");
+    while journal.stats().prepare_failures < 2 {
+        // Whoever takes a prepared segment wakes it like this.
+        journal.filler_work.notify_one();
+        thread::yield_now();
+    }
+    disk.set_faults(Faults::default());
+    assert_eq!(told.recv_timeout(patience).unwrap(), None);
+    journal.close().unwrap();
+    filler.join().unwrap();
+    assert!(told.recv().is_err(), "nothing more is told");
+}
+
+/// Mutant caught: `check_in_place` that does not poison.
+#[test]
+fn l8_directory_that_is_taken_away_poisons_the_journal() {
+    type TakeAway = fn(&SimDisk);
+    let cases: [TakeAway; 2] = [
+        |disk| disk.unlink(&dir().join("LOCK")).unwrap(),
+        // Another log took its place.
+        |disk| {
+            disk.unlink(&dir().join("LOCK")).unwrap();
+            drop(disk.open(&dir().join("LOCK"), OpenMode::Create).unwrap());
+        },
+    ];
+    for take_away in cases {
+        let (disk, journal) = fresh();
+        assert!(!journal.filler_step().unwrap());
+        take_away(&disk);
+        assert!(matches!(journal.filler_step(), Err(Error::Gone { .. })));
+        assert!(journal.stats().poisoned);
+        assert!(matches!(journal.step(), Err(Error::Poisoned)));
+        assert_eq!(journal.batch().reserve(1, 1), Err(Refused::Poisoned));
+    }
+}
+
+/// Mutant caught: a real lock that looks only whether the name exists.
+#[test]
+fn l8_real_directory_that_is_moved_replaced_or_removed_is_noticed() {
+    let scratch = Scratch::new("gone");
+    let journal = scratch.open(0).unwrap().start().unwrap();
+    fill_pool(&journal);
+    let moved = scratch.0.with_extension("moved");
+    std::fs::rename(&scratch.0, &moved).unwrap();
+    std::fs::create_dir(&scratch.0).unwrap();
+    std::fs::write(scratch.0.join("LOCK"), b"").unwrap();
+    let gone = journal.filler_step();
+    std::fs::remove_dir_all(&moved).unwrap();
+    assert!(matches!(gone, Err(Error::Gone { .. })), "{gone:?}");
+    drop(journal);
+    std::fs::remove_dir_all(&scratch.0).unwrap();
+    let journal = scratch.open(0).unwrap().start().unwrap();
+    std::fs::remove_dir_all(&scratch.0).unwrap();
+    assert!(matches!(journal.filler_step(), Err(Error::Gone { .. })));
+}
+
+#[test]
+fn l28_the_time_without_room_begins_with_a_refusal_and_ends_with_a_segment() {
+    let (_disk, journal) = fresh();
+    assert_eq!(journal.stats().no_room_ms, 0);
+    while journal.batch().reserve(30_000, 1).is_ok() {
+        append(&journal, 1, &[0; 30_000]);
+        commit(&journal);
+    }
+    while journal.stats().no_room_ms == 0 {
+        thread::yield_now();
+    }
+    assert!(journal.filler_step().unwrap());
+    assert_eq!(journal.stats().no_room_ms, 0);
+}
+
 #[test]
 fn filler_thread_keeps_the_pool_full_until_close() {
     let disk = SimDisk::new();
@@ -193,29 +280,6 @@ fn filler_thread_keeps_the_pool_full_until_close() {
     }
     journal.close().unwrap();
     filler.join().unwrap();
-}
-
-/// Mutant caught: a filler that tells only its first error.
-#[test]
-fn filler_thread_tells_when_it_begins_to_fail_and_when_it_works_again() {
-    let disk = SimDisk::new();
-    let journal = open(&disk, 0).unwrap().start().unwrap();
-    disk.set_faults(Faults {
-        space: Some(0),
-        ..Faults::default()
-    });
-    let (told, heard) = std::sync::mpsc::sync_channel(8);
-    let filler = journal.spawn_filler(move |error| {
-        let _ = told.try_send(error.map(ToString::to_string));
-    });
-    let soon = std::time::Duration::from_secs(10);
-    let error = heard.recv_timeout(soon).unwrap();
-    assert!(error.is_some_and(|text| text.starts_with("fallocate of ")));
-    disk.set_faults(Faults::default());
-    assert_eq!(heard.recv_timeout(soon).unwrap(), None);
-    journal.close().unwrap();
-    filler.unwrap().join().unwrap();
-    assert!(heard.try_recv().is_err(), "told once each");
 }
 
 #[test]

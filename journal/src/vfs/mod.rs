@@ -2,7 +2,6 @@
 //!
 //! Nothing here adds meaning: no retry, no buffering. A short write is an error to the journal (law L8).
 
-use std::any::Any;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -42,7 +41,14 @@ pub trait Vfs: Send + Sync + 'static {
     fn fsync_dir(&self, dir: &Path) -> io::Result<()>;
     /// Takes the exclusive lock of a file, creating it; held until the guard is dropped.
     /// `WouldBlock` when another holds it.
-    fn lock(&self, path: &Path) -> io::Result<Box<dyn Any + Send>>;
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn VfsLock>>;
+}
+
+/// A lock that is held.
+pub trait VfsLock: Send {
+    /// Whether its file still has the name it was taken by: not when it was removed or moved, nor
+    /// when another file has that name now.
+    fn is_in_place(&self) -> io::Result<bool>;
 }
 
 /// An open file. Offsets and lengths are bytes.

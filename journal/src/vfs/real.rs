@@ -1,16 +1,15 @@
 //! The system calls of Linux, by rustix.
 
-use std::any::Any;
 use std::fs::{self, File};
 use std::io;
 use std::num::NonZeroU64;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{Advice, FallocateFlags, FlockOperation};
 
-use super::{OpenMode, Vfs, VfsFile};
+use super::{OpenMode, Vfs, VfsFile, VfsLock};
 
 /// The real file system.
 #[derive(Debug, Default, Clone, Copy)]
@@ -59,7 +58,7 @@ impl Vfs for RealVfs {
         File::open(dir)?.sync_all()
     }
 
-    fn lock(&self, path: &Path) -> io::Result<Box<dyn Any + Send>> {
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn VfsLock>> {
         let file = fs::OpenOptions::new()
             .read(true)
             .write(true)
@@ -67,8 +66,31 @@ impl Vfs for RealVfs {
             .truncate(false)
             .open(path)?;
         rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
-        Ok(Box::new(file))
+        Ok(Box::new(RealLock {
+            file,
+            path: path.to_path_buf(),
+        }))
     }
+}
+
+struct RealLock {
+    file: File,
+    path: PathBuf,
+}
+
+impl VfsLock for RealLock {
+    fn is_in_place(&self) -> io::Result<bool> {
+        let held = self.file.metadata()?;
+        match fs::metadata(&self.path) {
+            Ok(named) => Ok((held.dev(), held.ino()) == (named.dev(), named.ino())),
+            Err(error) if is_missing(error.kind()) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn is_missing(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 struct RealFile(File);

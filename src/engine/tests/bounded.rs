@@ -21,7 +21,7 @@ fn small() -> World {
     world
 }
 
-/// Lets every part do what it has to, prepared segments included.
+/// Lets every part do what it has to, prepared segments and checkpoints included.
 fn settle(world: &World) {
     let shared = &world.engine.shared;
     let mut rounds = 0;
@@ -31,6 +31,9 @@ fn settle(world: &World) {
         assert!(rounds < 1_000, "parked commands make no progress");
         while shared.journal.filler_step().unwrap() {}
         world.commit();
+        if std::mem::take(&mut *shared.checkpoints.due.lock()) {
+            checkpoint::checkpoint(world);
+        }
         world.time.advance(200);
         shared.step_deadlines();
         shared.step_releases();

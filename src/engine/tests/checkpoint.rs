@@ -24,7 +24,7 @@ fn drain(world: &World, name: &str) -> Vec<Vec<u8>> {
 }
 
 /// A checkpoint with the journal thread's part done by hand.
-fn checkpoint(world: &World) {
+pub(super) fn checkpoint(world: &World) {
     let shared = &world.engine.shared;
     std::thread::scope(|scope| {
         let checkpoint = scope.spawn(|| shared.checkpoint());
@@ -100,27 +100,50 @@ fn l7_checkpoint_cut_anywhere_loses_and_repeats_nothing() {
     }
 }
 
+/// Publishes as long as it is told, with a pool that never runs dry.
+fn publish_while(world: &World, client: &mut Client, go_on: impl Fn() -> bool) {
+    for _ in 0..1_000 {
+        if !go_on() {
+            return;
+        }
+        client.send("q", &[1; 1 << 20]);
+        client.take();
+        world.commit();
+        while world.engine.shared.journal.filler_step().unwrap() {}
+    }
+    panic!("it never came");
+}
+
 #[test]
-fn checkpoint_is_due_after_three_segments_of_log() {
+fn checkpoint_is_due_after_two_segments_of_log() {
     let world = World::prepared();
     world.declare("q");
     let mut client = world.client();
-    let due = || *world.engine.shared.checkpoints.due.lock();
     let shared = &world.engine.shared;
-    for _ in 0..20 {
-        client.send("q", &[1; 1 << 20]);
-        client.take();
-        world.commit();
-        while shared.journal.filler_step().unwrap() {}
-    }
-    assert!(!due());
-    for _ in 0..25 {
-        client.send("q", &[1; 1 << 20]);
-        client.take();
-        world.commit();
-        while shared.journal.filler_step().unwrap() {}
-    }
-    assert!(due());
+    publish_while(&world, &mut client, || !*shared.checkpoints.due.lock());
+    let tail = shared.journal.stats().tail;
+    assert!((2 * SEGMENT..3 * SEGMENT).contains(&tail), "{tail}");
+}
+
+/// Mutants caught: `is_overdue` that is never true ("it never came"); `keep` without `retry_parked`.
+#[test]
+fn l28_publishes_wait_for_an_overdue_checkpoint_and_settlements_do_not() {
+    let world = World::prepared();
+    world.declare("q");
+    let (mut producer, mut consumer) = (world.client(), world.client());
+    consumer.consume_queue(1, "q", 10_000);
+    let waiting = || world.engine.stats().waiting_for_disk;
+    publish_while(&world, &mut producer, || waiting() == 0);
+    assert_eq!(world.engine.stats().journal.segments, 5);
+    assert!(!consumer.bodies().is_empty());
+    let receipt = consumer.next_token();
+    consumer.settle(1, 1, 1, Some(receipt));
+    world.commit();
+    assert!(consumer.answers().contains(&receipt));
+    assert_eq!((waiting(), producer.answers().len()), (1, 0));
+    checkpoint(&world);
+    world.commit();
+    assert_eq!((waiting(), producer.answers().len()), (0, 1));
 }
 
 /// What recovery makes of the disk when its newest checkpoint has rotted.

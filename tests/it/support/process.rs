@@ -83,9 +83,14 @@ impl Home {
         process
     }
 
+    /// The directory of all state; it is made by the first start.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
     /// The directory of the journal's files.
     pub(crate) fn journal(&self) -> PathBuf {
-        self.directory.path().join("data").join("journal")
+        self.data().join("journal")
     }
 }
 

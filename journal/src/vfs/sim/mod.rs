@@ -5,7 +5,6 @@
 //! the disk has the old data. Simpler than real ones: directories are durable at once, and of
 //! several unsynced writes to a sector only the last can survive.
 
-use std::any::Any;
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,7 +12,7 @@ use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use super::{OpenMode, Vfs, VfsFile};
+use super::{OpenMode, Vfs, VfsFile, VfsLock};
 use image::{Contents, Image, Survival};
 
 mod image;
@@ -257,14 +256,16 @@ impl Vfs for SimDisk {
         Ok(())
     }
 
-    fn lock(&self, path: &Path) -> io::Result<Box<dyn Any + Send>> {
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn VfsLock>> {
         drop(self.open(path, OpenMode::Create)?);
-        if !self.disk().locks.insert(path.to_path_buf()) {
+        let mut disk = self.disk();
+        if !disk.locks.insert(path.to_path_buf()) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         Ok(Box::new(SimLock {
             disk: self.clone(),
             path: path.to_path_buf(),
+            file: disk.image.names.get(path).copied(),
         }))
     }
 }
@@ -272,6 +273,15 @@ impl Vfs for SimDisk {
 struct SimLock {
     disk: SimDisk,
     path: PathBuf,
+    file: Option<u64>,
+}
+
+impl VfsLock for SimLock {
+    fn is_in_place(&self) -> io::Result<bool> {
+        let disk = self.disk.disk();
+        disk.powered()?;
+        Ok(disk.image.names.get(&self.path).copied() == self.file)
+    }
 }
 
 impl Drop for SimLock {
