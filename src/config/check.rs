@@ -33,6 +33,11 @@ pub(super) fn check(config: &Config) -> Result<(), Violation> {
 fn check_limits(config: &Config) -> Result<(), Violation> {
     let limits = &config.limits;
     let counts = [
+        (
+            "worker_threads",
+            limits.worker_threads.unwrap_or(1),
+            1..=1_024,
+        ),
         ("max_connections", limits.max_connections, 1..=10_000_000),
         ("max_queues", limits.max_queues, 1..=100_000_000),
         ("max_addresses", limits.max_addresses, 1..=100_000_000),

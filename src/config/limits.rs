@@ -1,5 +1,7 @@
 //! `[limits]`: what a client, and all of them together, may take (design L20, L22, L23, L25).
 
+use std::thread;
+
 use serde::Deserialize;
 
 use super::memory;
@@ -12,6 +14,9 @@ pub struct Limits {
     /// Budget for the open batch, bodies in memory and outboxes (L20). At least 1MiB; default: a
     /// quarter of the machine's memory or of the cgroup's limit, see [`Limits::memory_bytes`].
     pub memory: Option<ByteSize>,
+    /// Threads that serve connections. 1 to 1,024; default: one less than the cores this process
+    /// may use, see [`Limits::worker_count`].
+    pub worker_threads: Option<u32>,
     /// Connections at once, all listeners together. 1 to 10,000,000; default 100,000.
     pub max_connections: u32,
     /// Longest frame or packet of each protocol.
@@ -70,12 +75,25 @@ impl Limits {
         self.memory
             .map_or_else(memory::default_budget, |size| size.0)
     }
+
+    /// The number of worker threads: `worker_threads`, or one less than the cores, at least one.
+    /// The core left over is for the kernel's network work and the journal thread; a second worker
+    /// there costs a wake-up whenever two clients speak at once (decision 0010).
+    #[must_use]
+    pub fn worker_count(&self) -> usize {
+        let cores = || thread::available_parallelism().map_or(1, usize::from);
+        self.worker_threads.map_or_else(
+            || (cores() - 1).max(1),
+            |threads| usize::try_from(threads).unwrap_or(1),
+        )
+    }
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             memory: None,
+            worker_threads: None,
             max_connections: 100_000,
             max_frame_bytes: FrameLimits::default(),
             max_queues: 1_000_000,

@@ -393,7 +393,7 @@ proptest! {
 }
 
 /// Text of a file, the place of its mistake, the key, and words of what is allowed.
-const MISTAKES: [(&str, (usize, usize), &str, &str); 26] = [
+const MISTAKES: [(&str, (usize, usize), &str, &str); 27] = [
     ("[limit]\n", (1, 2), "limit", "`limits`"),
     (
         "[limits]\nmemory = 1.5\n",
@@ -436,6 +436,12 @@ const MISTAKES: [(&str, (usize, usize), &str, &str); 26] = [
         (2, 16),
         "limits.outbox_bytes",
         "64KiB to 1GiB",
+    ),
+    (
+        "[limits]\nworker_threads = 0\n",
+        (2, 18),
+        "limits.worker_threads",
+        "1 to 1024",
     ),
     (
         "limits.max_frame_bytes.mqtt = '17MiB'",

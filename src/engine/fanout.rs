@@ -12,8 +12,8 @@ use ternmq_core::ids::ConnectionId;
 use ternmq_core::message::Run;
 
 use super::Shared;
-use super::outbox::Outgoing;
 use super::release::Wakes;
+use super::waiting::Outgoing;
 
 /// After so many rounds the drainer leaves the rest to the releaser, so that no connection works
 /// for the others for ever.

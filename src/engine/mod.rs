@@ -28,10 +28,11 @@ pub use clock::{Clock, Manual};
 pub use error::EngineError;
 pub use histogram::{Histogram, Snapshot};
 pub use link::Link;
-pub use outbox::{Outgoing, Released};
+pub use outbox::Released;
 pub use stats::Stats;
 pub use ternmq_journal::Seed;
 pub use ternmq_journal::vfs::RealVfs;
+pub use waiting::Outgoing;
 
 use admission::Budget;
 use checkpoint::Checkpoints;
@@ -54,6 +55,7 @@ mod clock;
 mod deadlines;
 mod error;
 mod fanout;
+mod group;
 mod histogram;
 mod link;
 mod outbox;
@@ -69,6 +71,7 @@ mod submit;
 #[cfg(test)]
 mod tests;
 mod timed;
+mod waiting;
 mod watch;
 
 /// What an engine is made from.

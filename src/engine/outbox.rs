@@ -1,44 +1,18 @@
-//! What waits to leave on one connection, in the orders that law L2 asks for.
+//! One connection's outbox: what waits for it, and how it is told (design 2.8).
 //!
-//! Answers are one FIFO. Deliveries are one FIFO per consumer: a held one holds what follows it to
-//! the same consumer, nobody else. Messages without queue (fan-outs) are a third order that may
-//! overtake both. Bounds: deliveries by the room that the core keeps (law L22), fan-outs by
-//! `subscription_bytes`, above which the oldest go (law L23), answers by what the connection asked.
+//! A slot with a generation, a waker and flags. What waits to leave is a [`Waiting`] of its own,
+//! which an idle connection does not have.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::task::Waker;
 
 use parking_lot::Mutex;
 use ternmq_core::effect::{Answer, Delivery, EndReason};
 use ternmq_core::ids::{ConsumerKey, Token};
-use ternmq_core::message::Run;
 
 use super::admission::Charge;
+use super::waiting::{Outgoing, Waiting};
 use super::watch::{self, Listing, Notice, Pending};
-
-/// An empty queue with more room than this gives it back, so that an idle connection is small.
-const KEPT_CAPACITY: usize = 32;
-/// What an entry of the fan-out order counts besides its bodies, in bytes.
-const ENTRY_BYTES: u64 = 64;
-/// The position of an answer that is not known yet.
-const UNKNOWN: u64 = u64::MAX;
-
-/// Something to encode for the client.
-#[derive(Debug)]
-pub enum Outgoing {
-    /// From a queue.
-    Delivery(Delivery),
-    /// From no queue: at most once, no settlement is expected.
-    Fanout {
-        /// The messages.
-        run: Arc<Run>,
-        /// First message of the run.
-        first: u32,
-        /// Number of messages.
-        count: u32,
-    },
-}
 
 /// What may leave now, moved out of an outbox by [`super::Link::take`].
 #[derive(Debug, Default)]
@@ -77,14 +51,6 @@ pub(crate) struct Outbox {
     pub(crate) contents: Mutex<Contents>,
 }
 
-/// An answer; `None` while the command it belongs to is parked for want of disk (law L28).
-#[derive(Debug)]
-struct HeldAnswer {
-    after: u64,
-    token: Token,
-    answer: Option<Answer>,
-}
-
 /// What the lock of an outbox protects.
 #[derive(Debug, Default)]
 pub(crate) struct Contents {
@@ -92,18 +58,8 @@ pub(crate) struct Contents {
     open: bool,
     pub(crate) waker: Option<Waker>,
     pub(crate) listing: Listing,
-    answers: VecDeque<HeldAnswer>,
-    /// Answers that are awaited; nearly always 0.
-    awaited: u32,
-    /// Deliveries that were free when they came and followed no held one of their consumer.
-    ready: VecDeque<Outgoing>,
-    /// The others, ordered by what they wait for; stable, so FIFO per consumer.
-    held: VecDeque<(u64, Delivery)>,
-    /// Per consumer with held deliveries, what the last of them waits for.
-    lanes: BTreeMap<ConsumerKey, u64>,
-    fanouts: VecDeque<(u64, Outgoing)>,
-    fanout_bytes: u64,
-    consumers_ended: Vec<ConsumerKey>,
+    /// Made with the first thing that waits, gone with the last.
+    waiting: Option<Box<Waiting>>,
     end: Option<EndReason>,
     timeout: bool,
     budget: bool,
@@ -189,87 +145,45 @@ impl Contents {
         self.open.then_some(self.generation)
     }
 
+    /// Whether nothing waits, in no memory.
+    #[cfg(test)]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.waiting.is_none()
+    }
+
+    fn waiting(&mut self) -> &mut Waiting {
+        self.waiting.get_or_insert_default()
+    }
+
     /// The next answer of the confirm stream, or one that was awaited.
     pub(crate) fn push_answer(&mut self, after: u64, token: Token, answer: Answer) {
-        if self.awaited > 0 {
-            let awaited = |held: &&mut HeldAnswer| held.answer.is_none() && held.token == token;
-            if let Some(held) = self.answers.iter_mut().find(awaited) {
-                held.after = after;
-                held.answer = Some(answer);
-                self.awaited -= 1;
-                return;
-            }
-        }
-        self.answers.push_back(HeldAnswer {
-            after,
-            token,
-            answer: Some(answer),
-        });
+        self.waiting().push_answer(after, token, answer);
     }
 
     /// Keeps the place of an answer in the confirm stream (laws L2, L20).
     pub(crate) fn await_answer(&mut self, token: Token) {
-        self.answers.push_back(HeldAnswer {
-            after: UNKNOWN,
-            token,
-            answer: None,
-        });
-        self.awaited += 1;
+        self.waiting().await_answer(token);
     }
 
     /// The next delivery of its consumer.
     pub(crate) fn push_delivery(&mut self, after: u64, delivery: Delivery, durable: u64) {
-        let lane = self.lanes.get(&delivery.consumer).copied();
-        if after <= durable && lane.is_none() {
-            self.ready.push_back(Outgoing::Delivery(delivery));
-            return;
-        }
-        let after = after.max(lane.unwrap_or(0));
-        self.lanes.insert(delivery.consumer, after);
-        let place = match self.held.back() {
-            Some((last, _)) if *last > after => self.held.partition_point(|(a, _)| *a <= after),
-            _ => self.held.len(),
-        };
-        self.held.insert(place, (after, delivery));
+        self.waiting().push_delivery(after, delivery, durable);
     }
 
     /// Messages without queue; returns how many messages had to go for them, above `limit` bytes.
     pub(crate) fn push_fanout(&mut self, after: u64, fanout: Outgoing, limit: u64) -> u64 {
-        self.fanout_bytes += fanout_size(&fanout);
-        self.fanouts.push_back((after, fanout));
-        let mut dropped = 0;
-        while self.fanout_bytes > limit && self.fanouts.len() > 1 {
-            if let Some((_, oldest)) = self.fanouts.pop_front() {
-                self.fanout_bytes -= fanout_size(&oldest);
-                dropped += fanout_count(&oldest);
-            }
-        }
-        dropped
+        self.waiting().push_fanout(after, fanout, limit)
     }
 
     /// A consumer was closed by its client: what has not left does not leave (law L10).
     pub(crate) fn purge(&mut self, consumer: ConsumerKey, into: &mut Vec<Delivery>) {
-        let mut kept = VecDeque::new();
-        for outgoing in self.ready.drain(..) {
-            match outgoing {
-                Outgoing::Delivery(delivery) if delivery.consumer == consumer => {
-                    into.push(delivery);
-                }
-                other => kept.push_back(other),
-            }
-        }
-        self.ready = kept;
-        if self.lanes.remove(&consumer).is_some() {
-            let (gone, kept) = std::mem::take(&mut self.held)
-                .into_iter()
-                .partition::<VecDeque<_>, _>(|(_, delivery)| delivery.consumer == consumer);
-            self.held = kept;
-            into.extend(gone.into_iter().map(|(_, delivery)| delivery));
+        if let Some(waiting) = &mut self.waiting {
+            waiting.purge(consumer, into);
         }
     }
 
     pub(crate) fn push_consumer_ended(&mut self, consumer: ConsumerKey) {
-        self.consumers_ended.push(consumer);
+        self.waiting().consumers_ended.push(consumer);
     }
 
     pub(crate) fn set_end(&mut self, reason: EndReason) {
@@ -294,88 +208,53 @@ impl Contents {
 
     /// What must be done for the owner after a push, decided under the lock.
     pub(crate) fn notice(&mut self, pending: &Pending, durable: u64) -> Notice {
-        let ready = self.is_ready(durable);
-        let first_held = self.first_held();
+        let waiting = self.waiting.as_deref();
+        let ready = self.end.is_some() || waiting.is_some_and(|waiting| waiting.is_ready(durable));
+        let first_held = waiting.and_then(Waiting::first_held);
         watch::notice(pending, &mut self.listing, ready, first_held, durable)
-    }
-
-    /// Whether anything may leave now.
-    fn is_ready(&self, durable: u64) -> bool {
-        let answer = self.answers.front().is_some_and(|a| a.after <= durable);
-        let held = self.held.front().is_some_and(|(a, _)| *a <= durable);
-        let fanout = self.fanouts.front().is_some_and(|(a, _)| *a <= durable);
-        answer
-            || held
-            || fanout
-            || !self.ready.is_empty()
-            || !self.consumers_ended.is_empty()
-            || self.end.is_some()
-    }
-
-    /// What the first held effect waits for. An answer that is awaited waits for no position.
-    fn first_held(&self) -> Option<u64> {
-        let answer = self.answers.front().map_or(UNKNOWN, |a| a.after);
-        let held = self.held.front().map_or(UNKNOWN, |(a, _)| *a);
-        let fanout = self.fanouts.front().map_or(UNKNOWN, |(a, _)| *a);
-        let first = answer.min(held).min(fanout);
-        (first != UNKNOWN).then_some(first)
     }
 
     /// Moves out flags and answers alone; returns for what the owner must be listed. Deliveries
     /// stay where they are bounded (laws L22, L23).
     pub(crate) fn take_answers(&mut self, into: &mut Released, durable: u64) -> Option<u64> {
         self.take_flags(into);
-        self.pop_answers(into, durable);
-        let first_held = self.answers.front().map(|answer| answer.after);
-        let first_held = first_held.filter(|after| *after != UNKNOWN);
+        let first_held = self.waiting.as_mut().and_then(|waiting| {
+            waiting.take_answers(into, durable);
+            waiting.first_held_answer()
+        });
+        self.shrink();
         self.listing.extend(first_held, durable)
     }
 
     /// Moves out the answers that nobody will be shown any more.
     pub(crate) fn abandon_answers(&mut self) -> Vec<(Token, Answer)> {
-        self.awaited = 0;
-        let answers = std::mem::take(&mut self.answers).into_iter();
-        answers
-            .filter_map(|held| Some((held.token, held.answer?)))
-            .collect()
-    }
-
-    fn pop_answers(&mut self, into: &mut Released, durable: u64) {
-        while self.answers.front().is_some_and(|a| a.after <= durable) {
-            if let Some(HeldAnswer {
-                token,
-                answer: Some(answer),
-                ..
-            }) = self.answers.pop_front()
-            {
-                into.answers.push_back((token, answer));
-            }
-        }
+        let waiting = self.waiting.as_mut();
+        waiting.map_or_else(Vec::new, |waiting| waiting.abandon_answers())
     }
 
     /// Moves out what may leave; returns for what the owner must be listed.
     pub(crate) fn take(&mut self, into: &mut Released, durable: u64) -> Option<u64> {
         self.take_flags(into);
-        self.pop_answers(into, durable);
-        if into.deliveries.is_empty() {
-            std::mem::swap(&mut into.deliveries, &mut self.ready);
-        } else {
-            into.deliveries.append(&mut self.ready);
-        }
-        self.take_held(into, durable);
-        while self.fanouts.front().is_some_and(|(a, _)| *a <= durable) {
-            if let Some((_, fanout)) = self.fanouts.pop_front() {
-                self.fanout_bytes -= fanout_size(&fanout);
-                into.deliveries.push_back(fanout);
-            }
-        }
+        let first_held = self.waiting.as_mut().and_then(|waiting| {
+            waiting.take(into, durable);
+            waiting.first_held()
+        });
         self.shrink();
-        let first_held = self.first_held();
         self.listing.extend(first_held, durable)
     }
 
+    /// Gives back what held things once nothing waits: an idle connection is small.
+    fn shrink(&mut self) {
+        if self
+            .waiting
+            .as_ref()
+            .is_some_and(|waiting| waiting.is_empty())
+        {
+            self.waiting = None;
+        }
+    }
+
     fn take_flags(&mut self, into: &mut Released) {
-        into.consumers_ended.append(&mut self.consumers_ended);
         into.end = into.end.or(self.end.take());
         into.timeout |= std::mem::take(&mut self.timeout);
         into.stopping |= std::mem::take(&mut self.stopping);
@@ -385,50 +264,6 @@ impl Contents {
         } else if std::mem::take(&mut self.grant_seen) {
             // Its owner came back without using it: whatever it was for has been refused since.
             self.grant = None;
-        }
-    }
-
-    fn take_held(&mut self, into: &mut Released, durable: u64) {
-        let mut some = false;
-        while self.held.front().is_some_and(|(a, _)| *a <= durable) {
-            if let Some((_, delivery)) = self.held.pop_front() {
-                into.deliveries.push_back(Outgoing::Delivery(delivery));
-                some = true;
-            }
-        }
-        if some {
-            // A lane whose last delivery waited for something durable has none held any more.
-            self.lanes.retain(|_, last| *last > durable);
-        }
-    }
-
-    fn shrink(&mut self) {
-        if self.answers.is_empty() && self.answers.capacity() > KEPT_CAPACITY {
-            self.answers = VecDeque::new();
-        }
-        if self.ready.is_empty() && self.ready.capacity() > KEPT_CAPACITY {
-            self.ready = VecDeque::new();
-        }
-        if self.held.is_empty() && self.held.capacity() > KEPT_CAPACITY {
-            self.held = VecDeque::new();
-        }
-        if self.fanouts.is_empty() && self.fanouts.capacity() > KEPT_CAPACITY {
-            self.fanouts = VecDeque::new();
-        }
-    }
-}
-
-fn fanout_size(outgoing: &Outgoing) -> u64 {
-    match outgoing {
-        Outgoing::Fanout { run, first, count } => run.size(*first, *count) as u64 + ENTRY_BYTES,
-        Outgoing::Delivery(_) => 0,
-    }
-}
-
-fn fanout_count(outgoing: &Outgoing) -> u64 {
-    match outgoing {
-        Outgoing::Fanout { count, .. } | Outgoing::Delivery(Delivery { count, .. }) => {
-            u64::from(*count)
         }
     }
 }

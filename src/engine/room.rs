@@ -9,9 +9,10 @@ use ternmq_core::ids::{ConnectionId, Now};
 use ternmq_core::limits::Limits;
 use ternmq_journal::{Batch, Journal, Refused};
 
+use super::group::GROUP_UNITS;
 use super::parked::{body_bytes, token, wants_log};
 use super::release::ROOM_WAITER;
-use super::submit::{Aftermath, Call, GROUP_COMMANDS};
+use super::submit::{Aftermath, Call};
 use super::{Shared, State};
 
 /// Records that move no body take at least this many bytes of what is reserved for them.
@@ -42,7 +43,7 @@ impl Share {
         let step = limits.step_bytes() + BLOCKS;
         let commit = usize::try_from(segment_size / 4).unwrap_or(usize::MAX);
         let records = (commit / 4).min(RECORDS_MAX).max(step);
-        let most = journal.largest_reservation(GROUP_COMMANDS + records / RECORD_BYTES);
+        let most = journal.largest_reservation(GROUP_UNITS + records / RECORD_BYTES);
         let bodies = most.saturating_sub(records);
         Self { records, bodies }
     }

@@ -18,16 +18,13 @@ use ternmq_journal::Batch;
 
 use super::admission::Budget;
 use super::fanout::Fanout;
+use super::group::{GROUP_BYTES, GROUP_UNITS, Groups, is_one_group};
 use super::outbox::Contents;
-use super::parked::{body_bytes, wants_log};
+use super::parked::wants_log;
 use super::release::Wakes;
 use super::stats::nanos_since;
 use super::{Shared, State};
 
-/// Commands decided in one hold of the lock.
-pub(crate) const GROUP_COMMANDS: usize = 256;
-/// Bytes of bodies in one hold, unless a single publish has more.
-const GROUP_BYTES: usize = 1 << 20;
 /// How often a call goes on by itself with work that is left over.
 const ROUNDS_MAX: usize = 8;
 
@@ -120,24 +117,15 @@ impl Shared {
     /// broker's own commands.
     pub(crate) fn submit(&self, id: ConnectionId, commands: &mut Vec<Command>) -> Vec<Answer> {
         let mut answers = Vec::new();
-        let group_bytes = GROUP_BYTES.min(self.share.bodies);
-        if group_end(commands, group_bytes) == commands.len() {
+        let most_bytes = GROUP_BYTES.min(self.share.bodies);
+        if is_one_group(commands, most_bytes) {
             self.submit_group(id, commands, &mut answers);
             return answers;
         }
-        let mut rest = std::mem::take(commands).into_iter().peekable();
-        while rest.peek().is_some() {
-            let mut bytes = 0;
-            while let Some(command) = rest.next() {
-                bytes += body_bytes(&command);
-                let last = matches!(command, Command::Cancel { .. });
-                commands.push(command);
-                let next = rest.peek().map_or(0, body_bytes);
-                if last || commands.len() >= GROUP_COMMANDS || bytes + next > group_bytes {
-                    break;
-                }
-            }
-            self.submit_group(id, commands, &mut answers);
+        let mut groups = Groups::new(commands.drain(..), most_bytes);
+        let mut group = Vec::with_capacity(GROUP_UNITS);
+        while groups.fill(&mut group) {
+            self.submit_group(id, &mut group, &mut answers);
         }
         answers
     }
@@ -329,22 +317,6 @@ impl Shared {
         out.effects.clear();
         self.fanouts.push(&mut fanouts);
     }
-}
-
-/// How many of these commands one hold of the lock takes. A Cancel ends a group: what its consumer
-/// has in the outbox is taken back before anything later is decided (law L10).
-fn group_end(commands: &[Command], group_bytes: usize) -> usize {
-    let mut bytes = 0;
-    for (index, command) in commands.iter().enumerate() {
-        bytes += body_bytes(command);
-        if index > 0 && (index >= GROUP_COMMANDS || bytes > group_bytes) {
-            return index;
-        }
-        if matches!(command, Command::Cancel { .. }) {
-            return index + 1;
-        }
-    }
-    commands.len()
 }
 
 /// Milliseconds as the journal writes times, for humans.

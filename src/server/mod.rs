@@ -215,6 +215,7 @@ pub fn run(config: Config) -> Result<(), ServerError> {
         Err(error) => tracing::warn!(%error, "cannot raise the limit on open files"),
     }
     let runtime = runtime::Builder::new_multi_thread()
+        .worker_threads(config.limits.worker_count())
         .enable_all()
         .build()
         .map_err(ServerError::Runtime)?;

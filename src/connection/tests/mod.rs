@@ -1,6 +1,7 @@
 //! The loop over real sockets, with a front-end that speaks lines.
 
 pub(crate) mod lines;
+mod sizes;
 
 use std::future::Future;
 use std::path::PathBuf;

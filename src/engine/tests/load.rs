@@ -253,3 +253,24 @@ fn l23_stuck_sync_stops_durable_effects_alone() {
 fn journal_is_idle(world: &World) -> bool {
     !world.engine.shared.syncs.is_running()
 }
+
+/// Mutants: `is_one_group` is always true; `split` never cuts.
+#[test]
+fn l21_long_batch_is_decided_in_several_holds_of_the_lock() {
+    let world = World::new();
+    let mut client = world.client();
+    client.consume_queue(1, "q", 10);
+    let holds = || world.engine.stats().lock_hold.count;
+    let before = holds();
+    let mut batch: Vec<Command> = (0..100).map(|_| at_most_once("t", b"a")).collect();
+    client.link.submit(&mut batch);
+    assert_eq!(holds() - before, 4, "32 publishes each");
+    assert!(batch.is_empty());
+    let before = holds();
+    client.settle(1, 1, 600, None);
+    assert_eq!(holds() - before, 3, "256 messages each");
+    let before = holds();
+    let token = client.next_token();
+    client.settle(1, 1, 600, Some(token));
+    assert_eq!(holds() - before, 1, "it has one answer");
+}

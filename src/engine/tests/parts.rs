@@ -1,7 +1,7 @@
 //! The small parts by themselves: clock, histogram, places.
 
 use crate::engine::Histogram;
-use crate::engine::outbox::Contents;
+use crate::engine::outbox::{Contents, Outbox};
 use crate::engine::places::Places;
 
 use super::*;
@@ -141,4 +141,25 @@ fn l2_delivery_of_an_earlier_batch_is_not_held_by_another_consumers_later_one() 
     contents.push_delivery(0, delivery(1), 10);
     assert_eq!(leaving(&mut contents, 10), [2]);
     assert_eq!(leaving(&mut contents, 20), [1, 1, 1]);
+}
+
+/// Mutant: `shrink` in `outbox.rs` does nothing.
+#[test]
+fn outbox_that_was_emptied_is_as_small_as_a_new_one() {
+    assert!(std::mem::size_of::<Outbox>() <= 112);
+    let world = World::new();
+    world.declare("q");
+    let (mut producer, mut consumer) = (world.client(), world.client());
+    consumer.consume_queue(1, "q", 10);
+    producer.send("q", b"a");
+    let idle = |client: &Client| {
+        let outbox = world.engine.shared.slots.outbox(client.link.id().slot);
+        outbox.unwrap().contents.lock().is_idle()
+    };
+    assert_eq!(producer.answers(), []);
+    assert!(!idle(&producer), "a confirm waits for the disk");
+    world.commit();
+    assert_eq!(producer.answers().len(), 1);
+    assert_eq!(consumer.bodies(), [b"a"]);
+    assert!(idle(&producer) && idle(&consumer));
 }
