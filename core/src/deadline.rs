@@ -20,12 +20,8 @@ pub(crate) enum Deadline {
         sequence: u64,
         count: u32,
     },
-    /// Messages reach their time to live.
-    Expire {
-        queue: QueueId,
-        sequence: u64,
-        count: u32,
-    },
+    /// Messages of a queue reach their time to live.
+    Expire { queue: QueueId, due_ms: u64 },
     /// A pause of a queue ends.
     Pump(QueueId),
     /// A lease ends.
@@ -126,13 +122,7 @@ impl Broker {
                     sequence,
                     count,
                 } => self.redeliver(queue, sequence, count),
-                Deadline::Expire {
-                    queue,
-                    sequence,
-                    count,
-                } => {
-                    self.expire(queue, sequence, count, pass);
-                }
+                Deadline::Expire { queue, due_ms } => self.expire(queue, due_ms, pass),
                 Deadline::Pump(queue) => self.list(queue),
                 Deadline::Lease { queue, sequence } => self.lease_ended(queue, sequence, pass),
                 Deadline::Receive {

@@ -17,7 +17,7 @@ const ROOM_PER_MESSAGE: usize = 32;
 
 impl Delivery {
     /// Bytes of the connection's room that it takes; given back with
-    /// [`Command::Room`] when it has left the outbox.
+    /// [`Command::Room`](crate::command::Command::Room) when it has left the outbox.
     #[must_use]
     pub fn room(&self) -> u32 {
         room_of(&self.run, self.first, self.count)

@@ -14,6 +14,7 @@ mod ring;
 mod settlement;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::address::{Address, QueueName};
@@ -78,6 +79,8 @@ pub(crate) struct Queue {
     /// Only messages that were moved here.
     pub(crate) origins: BTreeMap<u64, Arc<Origin>>,
     pub(crate) leases: BTreeMap<u64, Lease>,
+    /// By due time on the mono clock, what may reach its time to live then.
+    pub(crate) expiries: BTreeMap<u64, Range<u64>>,
     /// Receives that wait for messages, oldest first.
     pub(crate) waiters: VecDeque<Waiter>,
     pub(crate) consumers: BTreeSet<ConsumerRef>,
@@ -127,6 +130,7 @@ impl Queue {
             counts: BTreeMap::new(),
             origins: BTreeMap::new(),
             leases: BTreeMap::new(),
+            expiries: BTreeMap::new(),
             waiters: VecDeque::new(),
             consumers: BTreeSet::new(),
             ready: Ring::default(),

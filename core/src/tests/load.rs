@@ -116,7 +116,8 @@ fn l21_a_huge_queue_is_let_go_in_pieces() {
 }
 
 /// 10,000 consumers of which one has credit: each message asks that one alone.
-// Mutant: `queue.ready.push_back` without `count > 0` in `taker`.
+// Mutant: `lane.parked.push(to)` taken out of `readiness`. With `count > 0` taken out of `taker` it
+// never ends.
 #[test]
 fn l21_consumers_without_credit_are_not_asked_again() {
     const CONSUMERS: u32 = 10_000;
@@ -507,7 +508,7 @@ fn l25_limits_are_refusals() {
 }
 
 /// Addresses that clients make, subscriptions of a session, and names.
-// Mutants: each of the four checks replaced by `false`.
+// Mutants: each of the three checks replaced by `false`.
 #[test]
 fn l25_addresses_subscriptions_and_names_are_limited() {
     let mut shell = limited(|limits| {

@@ -121,6 +121,44 @@ fn sends_make_nothing_where_that_is_not_allowed() {
     assert_eq!(found, expected);
 }
 
+/// A queue needs leave to be made, and its address too unless it offers anycast already.
+// Mutants: `settings.auto_create_queues &&` or `offered ||` taken out of `auto_create`.
+#[test]
+fn queues_and_addresses_are_made_only_where_the_settings_allow_it() {
+    let table = [
+        (
+            false,
+            true,
+            [
+                Some(Refusal::WrongRoutingType),
+                Some(Refusal::NoDestination),
+            ],
+        ),
+        (true, false, [None, Some(Refusal::NoDestination)]),
+        (true, true, [None, None]),
+    ];
+    for (queues, addresses, expected) in table {
+        let mut shell = Shell::ruled("#", |rule| {
+            rule.auto_create_queues = Some(queues);
+            rule.auto_create_addresses = Some(addresses);
+        });
+        let declare = Command::DeclareAddress {
+            address: address("declared"),
+            anycast: true,
+            multicast: false,
+        };
+        shell.run(ConnectionId::BROKER, vec![declare]);
+        let sent = ["declared", "new"].map(|to| {
+            let (_, answer, _) = shell.publish(SENDER, SendMode::Anycast, durable(to, &["x"]));
+            match answer {
+                Answer::Refused(why) => Some(why),
+                _ => None,
+            }
+        });
+        assert_eq!(sent, expected, "queues {queues}, addresses {addresses}");
+    }
+}
+
 /// What a consumer of a source is given when everything is sent to its address afterwards.
 fn receives(state: State, source: Source, rule: fn(&mut AddressRule)) -> String {
     let mut shell = shell(state, rule);

@@ -284,6 +284,29 @@ fn l17_a_wall_clock_that_lags_delays_expiry_and_loses_none() {
     assert_eq!(shell.broker.counts().expired, 2);
 }
 
+/// Mutant caught: `grain` of 1 always, so that every message has a deadline until it is due.
+#[test]
+fn l26_messages_that_are_settled_long_before_they_expire_leave_few_deadlines() {
+    let mut shell = Shell::new();
+    shell.consume(conn(1), 1, "q", 10);
+    for n in 0..20_000 {
+        let due = shell.now.wall_ms + 3_600_000 + 7_200_000 * (n % 2);
+        shell.publish(SENDER, SendMode::Anycast, expiring("q", &["a"], due));
+        shell.settle(conn(1), 1, n + 1, 1, Outcome::Accepted);
+        shell.sleep(1);
+    }
+    let deadlines = shell.broker.deadlines.len();
+    assert!(deadlines < 50, "{deadlines} deadlines");
+    let due = shell.now.wall_ms + 3_600_000;
+    shell.close(conn(1), &[]);
+    shell.publish(SENDER, SendMode::Anycast, expiring("q", &["late"], due));
+    shell.sleep(3_599_999);
+    assert_eq!(shell.broker.counts().expired, 0);
+    shell.sleep(4_096);
+    assert_eq!(shell.broker.counts().expired, 1);
+    check(&shell.broker);
+}
+
 #[test]
 fn l17_what_is_out_expires_when_it_comes_back() {
     let mut shell = Shell::new();
