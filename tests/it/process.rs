@@ -46,7 +46,6 @@ fn sigterm_stops_with_exit_code_zero_within_five_seconds() {
     }
 }
 
-/// Mutant caught: a filler that does not look whether the directory is there (no exit).
 #[test]
 fn l8_a_data_directory_that_vanishes_ends_the_process_with_an_error() {
     let directory = tempfile::tempdir().unwrap();

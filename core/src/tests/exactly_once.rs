@@ -70,7 +70,6 @@ fn resent(effects: &[Effect]) -> Vec<(u64, String, bool, bool)> {
         .collect()
 }
 
-/// Mutants caught: `remember` left out; the RECEIPT not written.
 #[test]
 fn l13_what_a_session_has_sent_is_not_published_again_before_its_release() {
     let mut shell = Shell::new();
@@ -92,7 +91,6 @@ fn l13_what_a_session_has_sent_is_not_published_again_before_its_release() {
     assert_eq!(bodies(&effects), ["new"]);
 }
 
-/// Mutant caught: `stretch` that looks at the first id alone.
 #[test]
 fn l13_of_a_run_only_what_is_new_is_published() {
     let mut shell = Shell::new();
@@ -128,8 +126,6 @@ fn l13_a_refused_publish_leaves_no_id() {
     assert_eq!(release(&mut shell, SENDER, 5, 1), [false]);
 }
 
-/// Mutants caught: `noted` left out of the position; `second_step` never set; SETTLE that leaves
-/// the tag.
 #[test]
 fn l13_a_begun_delivery_keeps_its_tag_across_restarts_and_ends_once() {
     let mut shell = Shell::new();
@@ -171,7 +167,6 @@ fn l13_a_begun_delivery_keeps_its_tag_across_restarts_and_ends_once() {
     check(&shell.broker);
 }
 
-/// Mutant caught: `hold_out` that moves the cursor alone.
 #[test]
 fn l13_what_was_not_begun_keeps_its_place_behind_a_restart() {
     let mut shell = Shell::new();
@@ -192,7 +187,6 @@ fn l13_what_was_not_begun_keeps_its_place_behind_a_restart() {
     assert!(tags[..2] == [1, 2] && tags[2] > 1_024, "{tags:?}");
 }
 
-/// Mutant caught: `checkpoint_exactly_once` that writes nothing.
 #[test]
 fn l13_a_checkpoint_holds_ids_and_begun_deliveries() {
     let mut shell = Shell::new();
@@ -234,7 +228,6 @@ fn l13_a_session_without_journal_does_it_in_memory() {
     assert_eq!((shell.log.count(TAG), shell.log.count(RECEIPT)), (0, 0));
 }
 
-/// Mutant caught: granted QoS 1 that begins in two steps all the same.
 #[test]
 fn granted_qos_cuts_what_the_sender_asked_for() {
     let mut shell = Shell::new();

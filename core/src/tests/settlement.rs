@@ -271,7 +271,6 @@ fn l15_message_that_expires_in_the_expiry_queue_stays_in_it() {
     assert_eq!(bodies(&effects), ["a"]);
 }
 
-/// Mutant caught: `expire` that does not set the deadline of what is not over yet again.
 #[test]
 fn l17_a_wall_clock_that_lags_delays_expiry_and_loses_none() {
     let mut shell = Shell::new();
@@ -284,7 +283,6 @@ fn l17_a_wall_clock_that_lags_delays_expiry_and_loses_none() {
     assert_eq!(shell.broker.counts().expired, 2);
 }
 
-/// Mutant caught: `grain` of 1 always, so that every message has a deadline until it is due.
 #[test]
 fn l26_messages_that_are_settled_long_before_they_expire_leave_few_deadlines() {
     let mut shell = Shell::new();

@@ -42,7 +42,6 @@ fn on(effects: &[Effect], slot: u32) -> Vec<String> {
     seen.map(|seen| seen.body).collect()
 }
 
-/// Mutants caught: a queue per member; a group that ignores its filter.
 #[test]
 fn rule_60_each_group_gets_one_copy_and_plain_subscriptions_theirs() {
     let mut shell = Shell::new();
@@ -65,7 +64,6 @@ fn rule_60_each_group_gets_one_copy_and_plain_subscriptions_theirs() {
     check(&shell.broker);
 }
 
-/// Mutant caught: a group's queue that is not durable, or not found again.
 #[test]
 fn groups_outlive_a_restart_with_what_waits_for_them() {
     let mut shell = Shell::new();
@@ -108,8 +106,6 @@ fn the_last_member_takes_the_groups_queue_with_it() {
     check(&shell.broker);
 }
 
-/// Mutants caught: begun deliveries given to another member when their client goes, or when its
-/// session ends; QoS 1 kept for a session that has ended.
 #[test]
 fn rule_62_qos_1_goes_to_another_member_and_qos_2_to_nobody_else() {
     let mut shell = Shell::new();
@@ -151,7 +147,6 @@ fn rule_61_no_retained_value_comes_on_a_shared_subscription() {
     assert_eq!(bodies(&bind(&mut shell, conn(1), vec![request])), [""; 0]);
 }
 
-/// Mutants caught: `skips` always false; `not_from` left out.
 #[test]
 fn rule_55_no_local_leaves_out_what_the_client_itself_sends() {
     let mut shell = Shell::new();
@@ -174,7 +169,6 @@ fn rule_55_no_local_leaves_out_what_the_client_itself_sends() {
     assert_eq!(on(&effects, 3), [""; 0], "also after it came back");
 }
 
-/// Mutant caught: ids of one matching subscription alone.
 #[test]
 fn rule_56_ids_of_all_matching_subscriptions_come_with_live_queued_and_retained_messages() {
     let mut shell = Shell::new();
@@ -218,7 +212,6 @@ fn rule_56_ids_of_all_matching_subscriptions_come_with_live_queued_and_retained_
     assert_eq!(delivery.subscriptions.as_deref(), Some(&[4][..]));
 }
 
-/// Mutant caught: the mark of a retained publish told to every subscriber.
 #[test]
 fn rule_32_live_messages_keep_the_mark_only_where_it_was_asked_for() {
     let mut shell = Shell::new();
@@ -255,7 +248,6 @@ fn rule_32_live_messages_keep_the_mark_only_where_it_was_asked_for() {
     assert_eq!(bodies(&effects).len(), 4);
 }
 
-/// Mutant caught: `IfNew` that sends again.
 #[test]
 fn rule_54_retained_values_come_always_once_or_never() {
     let mut shell = Shell::new();

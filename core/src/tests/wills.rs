@@ -54,8 +54,6 @@ fn a_lost_connection_publishes_its_will_and_a_goodbye_does_not() {
     assert_eq!(wills(&shell.sleep(100_000)), 0);
 }
 
-/// Mutants caught: the delay not cut to the session's end; a resumed session that keeps the
-/// deadline of its old will.
 #[test]
 fn a_delayed_will_waits_for_its_client_and_for_the_end_of_the_session() {
     let mut shell = watched();
@@ -103,7 +101,6 @@ fn l12_a_takeover_publishes_a_will_without_delay_alone() {
     assert_eq!(wills(&shell.sleep(60_000)), 0);
 }
 
-/// Mutants caught: PUT_WILL left out; no grace; a will of a session without journal forgotten.
 #[test]
 fn l14_wills_outlive_a_crash_and_give_clients_ten_seconds() {
     for (attach, name) in [(attach("c", None), "durable"), (clean("c", None), "clean")] {
@@ -145,7 +142,6 @@ fn a_session_written_down_for_its_will_alone_ends_in_the_log_too() {
     assert_eq!(shell.broker.counts().sessions, 1, "the watcher's");
 }
 
-/// Mutant caught: the will's own time to live counted from CONNECT.
 #[test]
 fn time_to_live_of_a_will_counts_from_its_publication() {
     let mut shell = watched();

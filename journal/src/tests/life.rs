@@ -179,7 +179,6 @@ fn full_disk_stops_the_filler_and_nothing_else() {
     assert!(journal.filler_step().unwrap());
 }
 
-/// Mutant caught: `on_change` at every attempt (a second failure before "works again").
 #[test]
 fn full_disk_is_told_once_and_so_is_its_end() {
     let disk = SimDisk::new();
@@ -208,7 +207,6 @@ fn full_disk_is_told_once_and_so_is_its_end() {
     assert!(told.recv().is_err(), "nothing more is told");
 }
 
-/// Mutant caught: `check_in_place` that does not poison.
 #[test]
 fn l8_directory_that_is_taken_away_poisons_the_journal() {
     type TakeAway = fn(&SimDisk);
@@ -231,7 +229,6 @@ fn l8_directory_that_is_taken_away_poisons_the_journal() {
     }
 }
 
-/// Mutant caught: a real lock that looks only whether the name exists.
 #[test]
 fn l8_real_directory_that_is_moved_replaced_or_removed_is_noticed() {
     let scratch = Scratch::new("gone");

@@ -125,7 +125,6 @@ fn checkpoint_is_due_after_two_segments_of_log() {
     assert!((2 * SEGMENT..3 * SEGMENT).contains(&tail), "{tail}");
 }
 
-/// Mutants caught: `is_overdue` that is never true ("it never came"); `keep` without `retry_parked`.
 #[test]
 fn l28_publishes_wait_for_an_overdue_checkpoint_and_settlements_do_not() {
     let world = World::prepared();
