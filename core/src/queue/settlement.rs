@@ -2,7 +2,7 @@
 
 use crate::broker::{AT_END, Broker, Pass};
 use crate::command::{Command, Outcome, Settle, SettleMode, Tags};
-use crate::consumer::{Inflight, Lane, LaneRef, split};
+use crate::consumer::{ConsumerRef, Inflight, Lane, LaneRef, split};
 use crate::effect::{Answer, MoveReason};
 use crate::error::Refusal;
 use crate::ids::{ConnectionId, ConsumerKey, QueueId, Tag};
@@ -130,10 +130,12 @@ impl Broker {
                 self.settle_piece(piece.queue, piece.part(), pass);
             }
             Outcome::Released => {
+                self.ask_last(piece.consumer);
                 self.return_messages(piece.queue, piece.sequence, piece.count);
                 self.pause_if_alone(piece.queue);
             }
             Outcome::Failed { delay_ms } => {
+                self.ask_last(piece.consumer);
                 self.fail(piece.queue, piece.part(), delay_ms, pass);
                 self.pause_if_alone(piece.queue);
             }
@@ -141,6 +143,16 @@ impl Broker {
                 let reason = MoveReason::Rejected;
                 self.dead_letter(piece.queue, piece.part(), reason, pass);
             }
+        }
+    }
+
+    /// Whoever gave something back is asked behind the others, so that they see it first.
+    fn ask_last(&mut self, consumer: ConsumerRef) {
+        let state = self.consumers.at(consumer.0).filter(|state| !state.parked);
+        let queue = state.and_then(|state| self.queues.get_mut(&state.queue));
+        if let Some(queue) = queue {
+            queue.ready.remove(&mut self.consumers, consumer);
+            queue.ready.push_back(&mut self.consumers, consumer);
         }
     }
 
