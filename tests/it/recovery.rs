@@ -171,7 +171,7 @@ const CONFIG: &str = r#"
 [limits]
 memory = "64MiB"
 [storage]
-segment_size = "8MiB"
+segment_size = "256KiB"
 [[address]]
 name = "kill-fan"
 routing = ["multicast"]
