@@ -44,6 +44,8 @@ impl Link {
 
     /// Decides a batch of commands in order and leaves `commands` empty. Effects are in the
     /// outboxes when this returns; nobody wakes this connection for its own: call [`Link::take`].
+    /// The tokens of commands that are not answered yet must differ: one that waits for room in the
+    /// log is decided behind later ones, and keeps its place among the answers by its token.
     pub fn submit(&self, commands: &mut Vec<Command>) {
         if self.closed {
             commands.clear();

@@ -59,7 +59,7 @@ impl State {
         });
         turn.commands.push(Command::Bind {
             requests,
-            token: Some(token(REQUEST, 0)),
+            token: Some(token(REQUEST, u64::from(packet.id))),
         });
     }
 
@@ -83,7 +83,7 @@ impl State {
         });
         turn.commands.push(Command::Unbind {
             filters,
-            token: Some(token(REQUEST, 0)),
+            token: Some(token(REQUEST, u64::from(packet.id))),
         });
     }
 

@@ -5,7 +5,7 @@ use ternmq_core::ids::{ConsumerKey, Tag};
 use ternmq_stomp::event::{AckFrame, AckMode, AckTarget};
 
 use super::State;
-use super::confirm::TOKEN;
+use super::confirm::Confirms;
 use super::refuse::TRANSACTIONS;
 use super::subscribe::names_subscription;
 use crate::frontends::{Ended, Turn};
@@ -47,12 +47,12 @@ impl Settling {
 
     /// The command, and how many receipts hang on its answer; without any it is not answered, since
     /// an answer asks for a sync (law L4).
-    pub(super) fn command(self) -> (Command, u32) {
+    pub(super) fn command(self, confirms: &mut Confirms) -> (Command, u32) {
         let settle = Settle {
             consumer: self.consumer,
             tags: self.tags,
             outcome: self.outcome,
-            token: (self.receipts > 0).then_some(TOKEN),
+            token: (self.receipts > 0).then(|| confirms.token()),
         };
         (Command::Settle(settle), self.receipts)
     }

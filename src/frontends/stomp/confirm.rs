@@ -1,7 +1,8 @@
 //! What the client waits for, in the order of its frames (law L2): RECEIPTs and last words.
 //!
-//! Every command that can be refused or confirmed has a token, and the core answers in the order
-//! of commands; so this is a FIFO and the tokens need not differ.
+//! Every command that can be refused or confirmed has a token, and answers come in the order of
+//! commands; so this is a FIFO. The tokens differ all the same: a command that waits for room in the
+//! log is answered later than others behind it, and its answer must not be taken for theirs.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -13,9 +14,6 @@ use ternmq_stomp::Version;
 use ternmq_stomp::encode::{self, ErrorFrame};
 
 use crate::frontends::Ended;
-
-/// The token of every command.
-pub(super) const TOKEN: Token = Token(0);
 
 /// Bytes of outstanding receipts above which no more input is read.
 const MOST_BYTES: usize = 256 << 10;
@@ -74,9 +72,16 @@ pub(super) struct Confirms {
     waiting: VecDeque<Waiting>,
     receipts: VecDeque<Box<str>>,
     bytes: usize,
+    tokens: u64,
 }
 
 impl Confirms {
+    /// A token for the next command.
+    pub(super) fn token(&mut self) -> Token {
+        self.tokens += 1;
+        Token(self.tokens)
+    }
+
     /// Notes the receipt of a frame, if it asked for one; returns how many that is. The answer is
     /// awaited with [`Confirms::expect`] once the command is made.
     pub(super) fn note(&mut self, receipt: Option<&str>) -> u32 {
@@ -86,7 +91,7 @@ impl Confirms {
         1
     }
 
-    /// A command with [`TOKEN`] has been pushed; its answer carries the next `receipts` receipts.
+    /// A command with a [`Confirms::token`] has been pushed; its answer carries the next `receipts` receipts.
     pub(super) fn expect(&mut self, receipts: u32) {
         let then = Then::Go;
         self.waiting.push_back(Waiting { receipts, then });

@@ -9,7 +9,7 @@ use ternmq_stomp::event::AckFrame;
 use ternmq_stomp::{Ahead, LookAhead};
 
 use super::ack::nack_outcome;
-use super::confirm::{LastWords, TOKEN};
+use super::confirm::LastWords;
 use super::{State, Stomp};
 use crate::frontends::{Ended, Turn};
 
@@ -131,7 +131,7 @@ impl State {
         let Some(settling) = self.take_held(frame, outcome) else {
             return Early::Waits;
         };
-        let (command, _) = settling.command();
+        let (command, _) = settling.command(&mut self.confirms);
         turn.commands.push(command);
         if frame.receipt.is_some() {
             Early::OwesReceipt
@@ -144,7 +144,8 @@ impl State {
     pub(super) fn owe(&mut self, frame: &AckFrame<'_>, turn: &mut Turn<'_>) {
         self.seal(turn);
         let receipts = self.confirms.note(frame.receipt.as_deref());
-        turn.commands.push(Command::Flush { token: TOKEN });
+        let token = self.confirms.token();
+        turn.commands.push(Command::Flush { token });
         self.confirms.expect(receipts);
     }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use ternmq_core::command::Command;
 use ternmq_stomp::{Error, Headers};
 
-use super::confirm::{LastWords, TOKEN};
+use super::confirm::LastWords;
 use super::subscribe::is_true;
 use super::{State, Stomp};
 use crate::frontends::{Ended, Turn};
@@ -77,7 +77,8 @@ impl State {
         if self.confirms.is_empty() {
             return Err(words.say(self.version, turn.output.buffer()));
         }
-        turn.commands.push(Command::Flush { token: TOKEN });
+        let token = self.confirms.token();
+        turn.commands.push(Command::Flush { token });
         self.confirms.expect_error(words);
         Ok(())
     }
@@ -97,7 +98,8 @@ impl State {
             return Err(Ended::Goodbye);
         }
         let receipts = self.confirms.note(receipt);
-        turn.commands.push(Command::Flush { token: TOKEN });
+        let token = self.confirms.token();
+        turn.commands.push(Command::Flush { token });
         self.confirms.expect_goodbye(receipts);
         Ok(())
     }

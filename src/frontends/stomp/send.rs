@@ -8,7 +8,7 @@ use ternmq_core::error::Refusal;
 use ternmq_core::message::{Assurance, Envelope, Run};
 use ternmq_stomp::event::SendFrame;
 
-use super::confirm::{LastWords, TOKEN};
+use super::confirm::LastWords;
 use super::destination::{DestinationError, Form, Target};
 use super::refuse::TRANSACTIONS;
 use super::stored::{self, FORMAT, Writing};
@@ -232,7 +232,7 @@ impl State {
     /// Closes what is gathered: it becomes a command.
     pub(super) fn seal(&mut self, turn: &mut Turn<'_>) {
         if let Some(settling) = self.settling.take() {
-            let (command, receipts) = settling.command();
+            let (command, receipts) = settling.command(&mut self.confirms);
             turn.commands.push(command);
             if receipts > 0 {
                 self.confirms.expect(receipts);
@@ -250,7 +250,7 @@ impl State {
             queue: gathered.target.queue,
             retain: Retain::No,
             receipt: None,
-            token: Some(TOKEN),
+            token: Some(self.confirms.token()),
         }));
         self.confirms.expect(gathered.receipts);
     }

@@ -9,7 +9,6 @@ use ternmq_stomp::event::{AckMode, SubscribeFrame, UnsubscribeFrame};
 use ternmq_stomp::{Headers, Version};
 
 use super::State;
-use super::confirm::TOKEN;
 use super::destination::{DestinationError, Form, QUEUE};
 use super::held::Held;
 use super::refuse::unsupported_subscribe;
@@ -245,7 +244,7 @@ impl State {
             source,
             settle,
             prefetch,
-            token: Some(TOKEN),
+            token: Some(self.confirms.token()),
         }));
     }
 
@@ -290,7 +289,7 @@ impl State {
         turn.commands.push(Command::Cancel {
             consumer: key,
             written: gone.encoded,
-            token: Some(TOKEN),
+            token: Some(self.confirms.token()),
         });
         self.confirms.expect(receipts);
         Ok(())

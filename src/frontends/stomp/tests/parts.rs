@@ -277,3 +277,11 @@ fn an_idle_front_end_is_small() {
     let size = size_of::<crate::frontends::stomp::Stomp>();
     assert!(size <= 1_000, "{size} bytes");
 }
+
+/// A command that waits for room in the log is answered behind later ones: by its own token.
+#[test]
+fn l2_commands_that_are_answered_never_share_a_token() {
+    let mut confirms = super::super::confirm::Confirms::default();
+    let tokens = [confirms.token(), confirms.token(), confirms.token()];
+    assert!(tokens[0] != tokens[1] && tokens[1] != tokens[2] && tokens[0] != tokens[2]);
+}
