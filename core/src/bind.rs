@@ -152,8 +152,7 @@ impl Broker {
         self.routes.change();
         if let Some(state) = self.sessions.at_mut(session.0) {
             let subscription = Subscription { options, consumer };
-            state.subscriptions.insert(target.clone(), subscription);
-            state.count_ids();
+            state.put_subscription(target.clone(), subscription);
         }
         self.write_target(session, target, pass);
     }
@@ -243,10 +242,9 @@ impl Broker {
         let Some(state) = self.sessions.at_mut(session.0) else {
             return false;
         };
-        let Some(gone) = state.subscriptions.remove(target) else {
+        let Some(gone) = state.take_subscription(target) else {
             return false;
         };
-        state.count_ids();
         let lane = state.lane;
         self.routes.change();
         match (target, gone.consumer) {

@@ -294,9 +294,7 @@ impl Broker {
                 Work::Replay(session) => self.replay_retained(session, pass),
                 Work::Discard(queue) => self.discard_messages(queue, pass),
                 Work::Will(publish) => {
-                    let before = self.work.len();
-                    self.carry_will(*publish, pass);
-                    if self.work.len() > before {
+                    if !self.carry_will(*publish, pass) {
                         break; // The next call has room for it.
                     }
                 }

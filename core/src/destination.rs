@@ -211,6 +211,13 @@ impl Broker {
 
     /// Lets go of the messages of a queue that is gone, as far as the units reach (law L21).
     pub(crate) fn discard_messages(&mut self, mut queue: Box<Queue>, pass: &mut Pass<'_>) {
+        while let Some(first) = queue.expiries.first_entry() {
+            if pass.spend(1) == 0 {
+                return self.work.push_back(Work::Discard(queue));
+            }
+            let (_, deadline) = first.remove();
+            self.deadlines.cancel(deadline);
+        }
         while let Some(mut piece) = queue.index.next(0, u32::MAX) {
             piece.count = pass.spend(piece.count);
             if piece.count == 0 {

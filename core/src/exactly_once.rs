@@ -12,8 +12,7 @@ use crate::command::{Command, Outcome, Publish};
 use crate::consumer::{BEGUN, Consumer, ConsumerRef, Inflight, LaneRef, RECEIVED};
 use crate::effect::Answer;
 use crate::error::Refusal;
-use crate::ids::Token;
-use crate::ids::{ConnectionId, ConsumerKey, QueueId, Tag};
+use crate::ids::{ConnectionId, ConsumerKey, QueueId, Tag, Token};
 use crate::message::Assurance;
 use crate::queue::{GRANTED_2, JOURNALLED, Piece};
 use crate::record::{self, ReceiptRecord, TagRecord};
@@ -81,6 +80,7 @@ impl Broker {
             }
             done += n;
         }
+        pass.out.garbage.push(publish.run);
         pass.answer(id, token, AT_END, Answer::Published { routed });
         None
     }
@@ -116,12 +116,7 @@ impl Broker {
         pass: &mut Pass<'_>,
     ) {
         if let Some(state) = self.sessions.at(session.0).filter(|s| s.durable) {
-            let record = ReceiptRecord {
-                session: Arc::clone(&state.name),
-                first,
-                n: u16::try_from(n).unwrap_or(IDS),
-                remembered,
-            };
+            let record = receipt_record(state, first, n, remembered);
             pass.log
                 .append(record::RECEIPT, record.encode().bytes(), None, 0);
         }
@@ -255,13 +250,11 @@ impl Broker {
         if !session.durable {
             return;
         }
-        for &id in &session.receipts {
-            let record = ReceiptRecord {
-                session: Arc::clone(&session.name),
-                first: id,
-                n: 1,
-                remembered: true,
-            };
+        let ids: Vec<u16> = session.receipts.iter().copied().collect();
+        for run in ids.chunk_by(|id, next| *id + 1 == *next) {
+            let Some(&first) = run.first() else { continue };
+            let n = u32::try_from(run.len()).unwrap_or(1);
+            let record = receipt_record(session, first, n, true);
             into(record::RECEIPT, record.encode().bytes());
         }
         let inflight = self.lanes.at(session.lane.0).map(|lane| &lane.inflight);
@@ -374,6 +367,15 @@ impl Broker {
             state.next_tag = state.next_tag.max(tag + 1);
         }
         true
+    }
+}
+
+fn receipt_record(session: &Session, first: u16, n: u32, remembered: bool) -> ReceiptRecord {
+    ReceiptRecord {
+        session: Arc::clone(&session.name),
+        first,
+        n: u16::try_from(n).unwrap_or(IDS),
+        remembered,
     }
 }
 

@@ -3,6 +3,7 @@
 //! A route is computed once per address and routing version; every bind, unbind, create, delete
 //! and attachment changes the version (law L24).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::address::{Address, QueueName};
@@ -64,6 +65,8 @@ pub(crate) struct Route {
     at_most_once: Box<[Group]>,
     /// Connections that get all others without a queue.
     direct: Box<[Group]>,
+    /// Ids of the subscriptions that match, rising, of sessions that have some, in their order.
+    ids: Box<[(SessionRef, Arc<[u32]>)]>,
 }
 
 /// The queue of a session on a route.
@@ -98,15 +101,12 @@ pub(crate) struct Group {
 impl Group {
     /// How many get a message of this sender.
     pub(crate) fn count(&self, from: ConnectionId) -> usize {
-        let not = self
-            .targets
-            .iter()
-            .filter(|target| self.skips(target, from));
-        self.targets.len() - if self.no_local { not.count() } else { 0 }
+        self.targets.len() - usize::from(self.leaves_out(from))
     }
 
-    fn skips(&self, target: &Target, from: ConnectionId) -> bool {
-        self.no_local && target.connection == from
+    /// Whether the sender is one of them and does not want what it sends.
+    fn leaves_out(&self, from: ConnectionId) -> bool {
+        self.no_local && self.targets.iter().any(|target| target.connection == from)
     }
 
     /// Sends them a run.
@@ -117,8 +117,8 @@ impl Group {
         (after, retained): (u64, bool),
         pass: &mut Pass<'_>,
     ) {
-        let targets = if self.targets.iter().any(|target| self.skips(target, from)) {
-            let others = self.targets.iter().filter(|t| !self.skips(t, from));
+        let targets = if self.leaves_out(from) {
+            let others = self.targets.iter().filter(|t| t.connection != from);
             others.copied().collect()
         } else {
             Arc::clone(&self.targets)
@@ -146,6 +146,15 @@ impl Route {
             &self.direct
         }
     }
+
+    /// Ids of a session's subscriptions that match, rising.
+    pub(crate) fn ids_of(&self, session: SessionRef) -> Option<Arc<[u32]>> {
+        let at = self
+            .ids
+            .binary_search_by_key(&session, |(of, _)| *of)
+            .ok()?;
+        self.ids.get(at).map(|(_, ids)| Arc::clone(ids))
+    }
 }
 
 /// Whether an address is one of a connection's temporary ones, as front-ends name them.
@@ -169,11 +178,6 @@ impl Routes {
             cache: Map::with_hasher(seed),
             position: 0,
         }
-    }
-
-    /// Rises with every change (law L24).
-    pub(crate) fn version(&self) -> u64 {
-        self.version
     }
 
     /// Something that routes depend on has changed.
@@ -367,7 +371,7 @@ impl Broker {
     }
 
     /// The multicast route of an address.
-    fn route(&mut self, address: &Address) -> Arc<Route> {
+    pub(crate) fn route(&mut self, address: &Address) -> Arc<Route> {
         let version = self.routes.version;
         if let Some((at, route)) = self.routes.cache.get(address)
             && *at == version
@@ -413,7 +417,7 @@ impl Broker {
     }
 
     fn split_route(&self, queues: Vec<QueueId>, merged: Vec<Merged>) -> Route {
-        let mut sessions = Vec::new();
+        let (mut sessions, mut all_ids) = (Vec::new(), Vec::new());
         let (mut at_most_once, mut direct) = (Groups::default(), Groups::default());
         for mut one in merged {
             let Some(session) = self.sessions.at(one.session.0) else {
@@ -437,18 +441,21 @@ impl Broker {
             }
             one.ids.sort_unstable();
             one.ids.dedup();
+            let ids: Option<Arc<[u32]>> = (!one.ids.is_empty()).then(|| one.ids.into());
             if queue.is_none() {
-                direct.add(&one, target);
+                direct.add(options, &ids, target);
             }
             if queue.is_none() || !options.queued {
-                at_most_once.add(&one, target);
+                at_most_once.add(options, &ids, target);
             }
+            all_ids.extend(ids.map(|ids| (one.session, ids)));
         }
         Route {
             queues: queues.into(),
             sessions: sessions.into(),
             at_most_once: at_most_once.finish(),
             direct: direct.finish(),
+            ids: all_ids.into(),
         }
     }
 
@@ -464,33 +471,29 @@ impl Broker {
     }
 }
 
-/// Connections by the options that their bytes depend on.
+/// What the bytes of a connection depend on: no-local, retain-as-published, ids.
+type Alike = (bool, bool, Option<Arc<[u32]>>);
+
+/// Connections by that.
 #[derive(Default)]
-struct Groups(Vec<(bool, bool, Vec<u32>, Vec<Target>)>);
+struct Groups(BTreeMap<Alike, Vec<Target>>);
 
 impl Groups {
-    fn add(&mut self, one: &Merged, target: Option<Target>) {
-        let Some(target) = target else { return };
-        let (no_local, retain) = (one.options.no_local, one.options.retain_as_published);
-        let alike = |group: &&mut (bool, bool, Vec<u32>, Vec<Target>)| {
-            (group.0, group.1) == (no_local, retain) && group.2 == one.ids
-        };
-        match self.0.iter_mut().find(alike) {
-            Some(group) => group.3.push(target),
-            None => self
-                .0
-                .push((no_local, retain, one.ids.clone(), vec![target])),
+    fn add(&mut self, options: BindOptions, ids: &Option<Arc<[u32]>>, target: Option<Target>) {
+        let (no_local, retain) = (options.no_local, options.retain_as_published);
+        let key = (no_local, retain, ids.clone());
+        if let Some(target) = target {
+            self.0.entry(key).or_default().push(target);
         }
     }
 
     fn finish(self) -> Box<[Group]> {
-        let group =
-            |(no_local, retain_as_published, ids, targets): (_, _, Vec<u32>, Vec<_>)| Group {
-                no_local,
-                retain_as_published,
-                subscriptions: (!ids.is_empty()).then(|| ids.into()),
-                targets: targets.into(),
-            };
+        let group = |((no_local, retain_as_published, subscriptions), targets)| Group {
+            no_local,
+            retain_as_published,
+            subscriptions,
+            targets: Vec::into(targets),
+        };
         self.0.into_iter().map(group).collect()
     }
 }

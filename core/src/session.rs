@@ -21,7 +21,6 @@ use crate::ids::{ConnectionId, ConsumerKey, QueueId};
 use crate::queue::Kind;
 use crate::record::{self, SessionRecord};
 use crate::retained::Replay;
-use crate::subscription_ids::Matched;
 
 /// A session in the broker's table.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -64,13 +63,14 @@ pub(crate) struct Session {
     pub(crate) tag_mark: u64,
     /// Published when the connection goes without taking it back (law L14).
     pub(crate) will: Option<Box<Will>>,
+    /// When that is, while it waits for the client to come back.
+    pub(crate) will_deadline: Option<DeadlineKey>,
     /// The log knows it: its end is written down.
     pub(crate) recorded: bool,
     /// Ids of messages that its client published once and has not released (law L13).
     pub(crate) receipts: BTreeSet<u16>,
     /// Subscriptions that have ids.
     pub(crate) with_ids: usize,
-    pub(crate) matched: Option<Box<Matched>>,
 }
 
 /// Tags reserved ahead by one record (law L13).
@@ -103,7 +103,6 @@ impl Broker {
             if !self.vacate_for(known, id, &attach, pass) {
                 return Some(Command::Attach(attach));
             }
-            self.decide_will(known, &attach);
             self.take_over(known, id, pass);
             // An expiry of 0 ended the session with the connection it is taken from.
             if attach.clean && self.is_named(known, &attach.name) {
@@ -218,10 +217,10 @@ impl Broker {
             replay_listed: false,
             tag_mark: 1 + TAGS_AHEAD,
             will: None,
+            will_deadline: None,
             recorded: false,
             receipts: BTreeSet::new(),
             with_ids: 0,
-            matched: None,
         };
         self.insert_session(session)
     }
@@ -245,6 +244,7 @@ impl Broker {
         will: Option<Box<Will>>,
         pass: &mut Pass<'_>,
     ) {
+        self.end_will_wait(session);
         let Some(state) = self.sessions.at_mut(session.0) else {
             return;
         };

@@ -3,7 +3,6 @@
 //!
 //! References are counted per (queue, message) pair and per retained value. The live bytes of a
 //! record are charged evenly to its references; what dies is reported by the record's name.
-
 //!
 //! A block of which less than half is alive for a second or two is copied to one of the right size
 //! (law L22). The messages keep their numbers within the run: those nobody refers to become empty.

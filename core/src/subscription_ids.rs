@@ -7,23 +7,21 @@ use crate::broker::Broker;
 use crate::command::BindTarget;
 use crate::consumer::Consumer;
 use crate::effect::Delivery;
-use crate::session::{Session, SessionRef};
-use crate::topic_trie::matches_filter;
-
-/// What was found for the address looked at last; valid for one routing version (law L24).
-#[derive(Debug)]
-pub(crate) struct Matched {
-    version: u64,
-    address: Address,
-    ids: Option<Arc<[u32]>>,
-}
+use crate::session::{Session, SessionRef, Subscription};
 
 impl Session {
-    /// Counts the subscriptions that have ids, after a change.
-    pub(crate) fn count_ids(&mut self) {
-        let with_id = |s: &&crate::session::Subscription| s.options.id != 0;
-        self.with_ids = self.subscriptions.values().filter(with_id).count();
-        self.matched = None;
+    /// Adds a subscription or replaces it.
+    pub(crate) fn put_subscription(&mut self, target: BindTarget, subscription: Subscription) {
+        self.with_ids += usize::from(subscription.options.id != 0);
+        let old = self.subscriptions.insert(target, subscription);
+        self.with_ids -= usize::from(old.is_some_and(|old| old.options.id != 0));
+    }
+
+    /// Takes a subscription out.
+    pub(crate) fn take_subscription(&mut self, target: &BindTarget) -> Option<Subscription> {
+        let gone = self.subscriptions.remove(target)?;
+        self.with_ids -= usize::from(gone.options.id != 0);
+        Some(gone)
     }
 }
 
@@ -34,35 +32,8 @@ impl Broker {
         session: SessionRef,
         address: &Address,
     ) -> Option<Arc<[u32]>> {
-        let version = self.routes.version();
-        let state = self.sessions.at_mut(session.0)?;
-        if state.with_ids == 0 {
-            return None;
-        }
-        if let Some(matched) = &state.matched
-            && matched.version == version
-            && matched.address == *address
-        {
-            return matched.ids.clone();
-        }
-        let matching = state
-            .subscriptions
-            .iter()
-            .filter(|(target, _)| match target {
-                BindTarget::Filter(filter) => matches_filter(filter, address),
-                BindTarget::Queue { .. } | BindTarget::Shared { .. } => false,
-            });
-        let mut ids: Vec<u32> = matching.map(|(_, s)| s.options.id).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        ids.retain(|id| *id != 0);
-        let ids: Option<Arc<[u32]>> = (!ids.is_empty()).then(|| ids.into());
-        state.matched = Some(Box::new(Matched {
-            version,
-            address: address.clone(),
-            ids: ids.clone(),
-        }));
-        ids
+        let has_ids = self.sessions.at(session.0)?.with_ids > 0;
+        has_ids.then(|| self.route(address).ids_of(session))?
     }
 
     /// Completes a delivery to a session: the ids of its subscriptions and, from a named queue, the

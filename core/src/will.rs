@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::broker::{Broker, Pass, Work};
-use crate::command::{Attach, Command, Publish, Will};
+use crate::command::{Command, Publish, Will};
 use crate::deadline::Deadline;
 use crate::ids::ConnectionId;
 use crate::message::{Envelope, Run};
@@ -37,28 +37,29 @@ impl Broker {
     /// The client takes its will back.
     pub(crate) fn forget_will(&mut self, id: ConnectionId, pass: &mut Pass<'_>) {
         let session = self.connection(id).and_then(|c| c.session);
-        let Some(session) = session else { return };
+        if let Some(session) = session {
+            self.take_will(session, pass);
+        }
+    }
+
+    /// A session has no will any more, and nothing waits for its time; gives what it was.
+    fn take_will(&mut self, session: SessionRef, pass: &mut Pass<'_>) -> Option<Box<Will>> {
+        self.end_will_wait(session);
+        let will = self.sessions.at_mut(session.0)?.will.take()?;
+        self.write_will(session, true, pass);
+        Some(will)
+    }
+
+    /// Nothing waits for the time of a session's will any more.
+    pub(crate) fn end_will_wait(&mut self, session: SessionRef) {
         let state = self.sessions.at_mut(session.0);
-        if state.is_some_and(|state| state.will.take().is_some()) {
-            self.write_will(session, true, pass);
+        if let Some(key) = state.and_then(|state| state.will_deadline.take()) {
+            self.deadlines.cancel(key);
         }
     }
 
-    /// Decides the will of a session that is attached again: one that waits for its client does
-    /// not if that resumes; a session that is discarded ends, so it is published.
-    pub(crate) fn decide_will(&mut self, session: SessionRef, attach: &Attach) {
-        let Some(state) = self.sessions.at_mut(session.0) else {
-            return;
-        };
-        let at_once = state.connection.is_some()
-            && state.will.as_ref().is_some_and(|will| will.delay_ms == 0);
-        if !attach.clean && !at_once && state.expiry_ms != Some(0) {
-            // The attachment writes that down.
-            state.will = state.will.take().filter(|_| false);
-        }
-    }
-
-    /// A connection has gone without taking the will back.
+    /// A connection has gone without taking the will back. One with a delay waits for the client to
+    /// come back: if it does, the attachment replaces the will, and writes that down.
     pub(crate) fn leave_will(&mut self, session: SessionRef, pass: &mut Pass<'_>) {
         let Some(state) = self.sessions.at(session.0) else {
             return;
@@ -81,7 +82,10 @@ impl Broker {
             session,
             detachment,
         };
-        self.deadlines.set(due, deadline);
+        let key = self.deadlines.set(due, deadline);
+        if let Some(state) = self.sessions.at_mut(session.0) {
+            state.will_deadline = Some(key);
+        }
     }
 
     /// The delay of a will has passed.
@@ -97,15 +101,10 @@ impl Broker {
 
     /// Publishes the will of a session, if it has one.
     pub(crate) fn publish_will(&mut self, session: SessionRef, pass: &mut Pass<'_>) {
-        let Some(state) = self.sessions.at_mut(session.0) else {
-            return;
-        };
-        let Some(will) = state.will.take() else {
-            return;
-        };
-        self.write_will(session, true, pass);
-        let publish = self.publish_of(&will);
-        self.carry_will(publish, pass);
+        if let Some(will) = self.take_will(session, pass) {
+            let publish = self.publish_of(&will);
+            self.carry_will(publish, pass);
+        }
     }
 
     fn publish_of(&self, will: &Will) -> Publish {
@@ -126,11 +125,14 @@ impl Broker {
         }
     }
 
-    /// Publishes a will, at the latest when there is room in the log.
-    pub(crate) fn carry_will(&mut self, publish: Publish, pass: &mut Pass<'_>) {
-        if let Some(Command::Publish(left)) = self.publish(ConnectionId::BROKER, publish, pass) {
+    /// Publishes a will, at the latest when there is room in the log; says whether there was.
+    pub(crate) fn carry_will(&mut self, publish: Publish, pass: &mut Pass<'_>) -> bool {
+        let left = self.publish(ConnectionId::BROKER, publish, pass);
+        if let Some(Command::Publish(left)) = left {
             self.work.push_front(Work::Will(Box::new(left)));
+            return false;
         }
+        true
     }
 
     /// Recovery: whoever was connected counts as disconnected since now; a client gets some time.

@@ -42,13 +42,12 @@ impl Broker {
         let due_ms = due_ms.checked_next_multiple_of(grain).unwrap_or(u64::MAX);
         match queue.expiries.entry(due_ms) {
             Entry::Occupied(mut entry) => {
-                let all = entry.get_mut();
+                let all = &mut entry.get_mut().0;
                 *all = all.start.min(range.start)..all.end.max(range.end);
             }
             Entry::Vacant(entry) => {
-                entry.insert(range);
                 let deadline = Deadline::Expire { queue: id, due_ms };
-                self.deadlines.set(due_ms, deadline);
+                entry.insert((range, self.deadlines.set(due_ms, deadline)));
             }
         }
     }
@@ -82,7 +81,7 @@ impl Broker {
     /// looked at again when it comes back.
     pub(crate) fn expire(&mut self, id: QueueId, due_ms: u64, pass: &mut Pass<'_>) {
         let queue = self.queues.get_mut(&id);
-        let Some(range) = queue.and_then(|queue| queue.expiries.remove(&due_ms)) else {
+        let Some((range, _)) = queue.and_then(|queue| queue.expiries.remove(&due_ms)) else {
             return;
         };
         let mut next = range.start;

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use crate::address::{Address, QueueName};
 use crate::command::RoutingType;
 use crate::consumer::ConsumerRef;
+use crate::deadline::DeadlineKey;
 use crate::effect::Origin;
 use crate::ids::{ConnectionId, QueueId};
 use crate::session::SessionRef;
@@ -80,7 +81,7 @@ pub(crate) struct Queue {
     pub(crate) origins: BTreeMap<u64, Arc<Origin>>,
     pub(crate) leases: BTreeMap<u64, Lease>,
     /// By due time on the mono clock, what may reach its time to live then.
-    pub(crate) expiries: BTreeMap<u64, Range<u64>>,
+    pub(crate) expiries: BTreeMap<u64, (Range<u64>, DeadlineKey)>,
     /// Receives that wait for messages, oldest first.
     pub(crate) waiters: VecDeque<Waiter>,
     pub(crate) consumers: BTreeSet<ConsumerRef>,

@@ -60,10 +60,10 @@ impl Broker {
             replay_listed: false,
             tag_mark: put.tag_mark,
             will: None,
+            will_deadline: None,
             recorded: true,
             receipts: BTreeSet::new(),
             with_ids: 0,
-            matched: None,
         })
     }
 
@@ -104,12 +104,19 @@ impl Broker {
         };
         let known = self.sessions.at_mut(session.0)?;
         if put
-            && let Some(known) = known.subscriptions.get_mut(&record.target)
-            && let Some(consumer) = known.consumer
+            && let Some(consumer) = known
+                .subscriptions
+                .get(&record.target)
+                .and_then(|s| s.consumer)
         {
             // Its queue must not lose its last consumer.
-            known.options = record.options;
-            self.set_options(consumer, record.options);
+            let options = record.options;
+            let subscription = Subscription {
+                options,
+                consumer: Some(consumer),
+            };
+            known.put_subscription(record.target, subscription);
+            self.set_options(consumer, options);
             return Some(());
         }
         self.without_log(|broker, pass| {
@@ -153,8 +160,7 @@ impl Broker {
             .for_each(|consumer| self.set_options(consumer, options));
         if let Some(state) = self.sessions.at_mut(session.0) {
             let subscription = Subscription { options, consumer };
-            state.subscriptions.insert(target, subscription);
-            state.count_ids();
+            state.put_subscription(target, subscription);
         }
     }
 

@@ -305,6 +305,23 @@ fn l26_messages_that_are_settled_long_before_they_expire_leave_few_deadlines() {
     check(&shell.broker);
 }
 
+/// Mutant caught: `discard_messages` that leaves the deadlines.
+#[test]
+fn l26_a_queue_that_is_gone_leaves_no_expiry_deadlines() {
+    let mut shell = Shell::new();
+    for slot in 1..100 {
+        let source = Source::Multicast(crate::testing::filter("t"));
+        shell.run(
+            conn(slot),
+            vec![crate::testing::consume(1, source, 0, None)],
+        );
+        let due = shell.now.wall_ms + 3_600_000;
+        shell.publish(SENDER, SendMode::Multicast, expiring("t", &["a"], due));
+        shell.close(conn(slot), &[]);
+    }
+    assert_eq!(shell.broker.deadlines.len(), 0);
+}
+
 #[test]
 fn l17_what_is_out_expires_when_it_comes_back() {
     let mut shell = Shell::new();

@@ -132,6 +132,35 @@ fn l14_a_client_that_comes_back_in_time_keeps_its_will_from_being_published() {
     assert_eq!(wills(&shell.sleep(60_000)), 0);
 }
 
+/// Mutant caught: `write_will` that never writes DELETE_WILL.
+#[test]
+fn l14_a_will_that_was_not_sent_as_its_client_resumed_is_not_sent_after_a_crash() {
+    let mut shell = watched();
+    shell.run(conn(1), vec![with_will(attach("c", None), 9_000)]);
+    shell.close(conn(1), &[]);
+    shell.run(conn(2), vec![Command::Attach(attach("c", None))]);
+    shell.restart();
+    shell.attach(WATCHER, "watcher");
+    assert_eq!(wills(&shell.sleep(60_000)), 0);
+}
+
+/// Mutants caught: `end_will_wait` that cancels nothing, `join` without it.
+#[test]
+fn l26_a_client_that_comes_and_goes_leaves_no_deadlines_of_its_wills() {
+    let mut shell = watched();
+    for slot in 1..49 {
+        let forever = Attach {
+            expiry_ms: None,
+            ..attach("c", None)
+        };
+        shell.run(conn(slot), vec![with_will(forever, u64::MAX / 2)]);
+        shell.close(conn(slot), &[]);
+    }
+    assert_eq!(shell.broker.counts().sessions, 2);
+    let deadlines = shell.broker.deadlines.len();
+    assert!(deadlines < 5, "{deadlines} deadlines");
+}
+
 #[test]
 fn a_session_written_down_for_its_will_alone_ends_in_the_log_too() {
     let mut shell = watched();
