@@ -5,11 +5,48 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ternmq_core::address::Address;
 use ternmq_core::command::Command;
+use ternmq_core::dialect::Dialect;
+use ternmq_core::effect::Delivery;
+use ternmq_core::ids::{ConsumerKey, QueueId, Tag};
+use ternmq_core::message::{Assurance, Envelope, Run};
 use ternmq_journal::vfs::SimDisk;
 
 use super::{Ended, Frontend, Output, Turn};
 use crate::engine::{Charge, Engine, EngineOptions, Link, Released, Seed};
+
+/// Of a durable message that was sent to an address, in its canonical form.
+pub(super) fn envelope(address: &str) -> Envelope {
+    Envelope {
+        address: Address::parse(address, Dialect::Canonical, 1_000).unwrap(),
+        durable: true,
+        assurance: Assurance::AtLeastOnce,
+        priority: 4,
+        expires_ms: 0,
+        timestamp_ms: 1,
+    }
+}
+
+/// Messages as they are handed to a front-end, with tags from `tag` on.
+pub(super) fn delivery(run: Run, tag: Tag) -> Delivery {
+    Delivery {
+        consumer: ConsumerKey::SESSION,
+        tag,
+        first: 0,
+        count: run.count(),
+        run: Arc::new(run),
+        attempts: 0,
+        duplicate: false,
+        second_step: false,
+        retained: false,
+        granted: 1,
+        subscriptions: None,
+        queue: QueueId(1),
+        sequence: tag,
+        origin: None,
+    }
+}
 
 /// An engine with little memory, whose threads run.
 pub(super) struct World {

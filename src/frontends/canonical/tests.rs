@@ -1,17 +1,8 @@
 use super::*;
-use ternmq_core::dialect::Dialect;
-use ternmq_core::message::{Assurance, Envelope};
+use crate::frontends::tests::envelope;
 
 fn run(format: Format, bytes: &'static [u8]) -> Run {
-    let envelope = Envelope {
-        address: Address::parse("a", Dialect::Canonical, 100).unwrap(),
-        durable: true,
-        assurance: Assurance::AtLeastOnce,
-        priority: 4,
-        expires_ms: 0,
-        timestamp_ms: 1,
-    };
-    Run::single(envelope, format, Bytes::from_static(bytes))
+    Run::single(envelope("a"), format, Bytes::from_static(bytes))
 }
 
 #[test]

@@ -171,8 +171,3 @@ pub(super) fn puback(id: u16) -> [u8; 4] {
     let [high, low] = id.to_be_bytes();
     [0x40, 2, high, low]
 }
-
-/// The value of a sample in `/metrics`.
-pub(super) async fn metric(server: &Server, name: &str) -> u64 {
-    server.metric(name.trim_end()).await
-}

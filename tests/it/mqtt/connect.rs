@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::client::{
-    ACCEPTED, Client, DISCONNECT, PINGREQ, PINGRESP, RESUMED, metric, puback, publish, subscribe,
+    ACCEPTED, Client, DISCONNECT, PINGREQ, PINGRESP, RESUMED, puback, publish, subscribe,
 };
 use crate::support::Server;
 use crate::support::mqtt::{Session, connect, packet, text};
@@ -170,15 +170,12 @@ async fn r9_sessions_end_at_the_configured_age_also_over_a_restart() {
         client.disconnect();
     }
     Client::kept(&server, "r9-b", RESUMED).disconnect();
-    assert_eq!(metric(&server, "ternmq_sessions ").await, 2);
+    assert_eq!(server.metric("ternmq_sessions").await, 2);
     let server = server.restart(&age).await;
     if begin.elapsed() < Duration::from_millis(1_900) {
-        assert_eq!(metric(&server, "ternmq_sessions ").await, 2);
+        assert_eq!(server.metric("ternmq_sessions").await, 2);
     }
-    while metric(&server, "ternmq_sessions ").await > 0 {
-        assert!(begin.elapsed() < Duration::from_secs(10));
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    server.until("ternmq_sessions", |value| value == 0).await;
     assert!(begin.elapsed() >= Duration::from_millis(1_900));
     Client::kept(&server, "r9-a", ACCEPTED).disconnect();
 }
@@ -310,7 +307,7 @@ async fn r16_connack_comes_before_a_backlog() {
 async fn me_02_sessions_that_end_leave_no_queue() {
     let server = Server::start().await;
     let mut publisher = Client::clean(&server, "publisher");
-    let queues = metric(&server, "ternmq_queues ").await;
+    let queues = server.metric("ternmq_queues").await;
     let mut clients = Vec::new();
     for n in 0..40 {
         let name = format!("me02-{n}");
@@ -326,10 +323,8 @@ async fn me_02_sessions_that_end_leave_no_queue() {
         client.expect_message("me02/x", b"held by everybody");
     }
     drop(clients);
-    while metric(&server, "ternmq_sessions ").await > 1 {
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(metric(&server, "ternmq_queue_messages ").await, 0);
+    server.until("ternmq_sessions", |value| value <= 1).await;
+    assert_eq!(server.metric("ternmq_queue_messages").await, 0);
     // The anycast queue was made by the first who asked for it, and goes when it is unused.
-    assert!(metric(&server, "ternmq_queues ").await <= queues + 1);
+    assert!(server.metric("ternmq_queues").await <= queues + 1);
 }

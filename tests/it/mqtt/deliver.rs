@@ -1,6 +1,6 @@
 //! Deliveries: packet ids, acknowledgements, slow readers (rules 44, 69; law L22).
 
-use super::client::{ACCEPTED, Client, PINGREQ, metric, puback, publish};
+use super::client::{ACCEPTED, Client, PINGREQ, puback, publish};
 use crate::support::Server;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -57,9 +57,9 @@ async fn r44_70_000_messages_without_a_puback_stop_when_ids_are_used_up() {
         seen += 1;
     }
     client.ping();
-    while metric(&server, "ternmq_queue_messages ").await > 0 {
-        tokio::task::yield_now().await;
-    }
+    server
+        .until("ternmq_queue_messages", |value| value == 0)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -76,9 +76,9 @@ async fn acks_of_ids_that_are_not_in_use_hurt_no_others_of_their_run() {
     let run: Vec<u8> = (1..=12).flat_map(puback).collect();
     client.send(&run);
     client.ping();
-    while metric(&server, "ternmq_queue_messages ").await > 0 {
-        tokio::task::yield_now().await;
-    }
+    server
+        .until("ternmq_queue_messages", |value| value == 0)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -127,11 +127,11 @@ async fn r69_a_slow_reader_loses_qos_0_keeps_qos_1_and_hurts_nobody() {
         publisher.publish("r69/one", &round.to_be_bytes());
         publisher.send(&publish(0x30, "r69/steady", 0, &round.to_be_bytes()));
         steady.expect_message("r69/steady", &round.to_be_bytes());
-        let used = metric(&server, "ternmq_memory_used_bytes ").await;
+        let used = server.metric("ternmq_memory_used_bytes").await;
         assert!(used < 4 << 20, "{used} in round {round}");
     }
     let dropped = "ternmq_messages_dropped_total{reason=\"slow_subscriber\"} ";
-    let dropped = metric(&server, dropped).await;
+    let dropped = server.metric(dropped).await;
     assert!(dropped > 0);
     let (mut zero, mut one) = (0, 0u32);
     while one < 100 {

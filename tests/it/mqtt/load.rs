@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::client::{ACCEPTED, Client, PINGREQ, PINGRESP, RESUMED, metric, puback, publish};
+use super::client::{ACCEPTED, Client, PINGREQ, PINGRESP, RESUMED, puback, publish};
 use crate::support::Server;
 use crate::support::process::wait_until;
 use crate::support::wire::Output;
@@ -28,9 +28,8 @@ async fn fill(server: &Server, publisher: &mut Client) {
     for id in 1..=60 {
         publisher.send(&publish(0x32, "l20/kept", id, &[b'x'; BODY]));
     }
-    while metric(server, "ternmq_connections_waiting_for_memory ").await == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let waiting = "ternmq_connections_waiting_for_memory";
+    server.until(waiting, |value| value > 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -43,7 +42,7 @@ async fn l20_a_parked_publisher_is_answered_settles_and_goes_on() {
     publisher.subscribe(&[("l20/own", 1)]);
     publisher.publish("l20/own", b"unsettled");
     let own = publisher.expect_message("l20/own", b"unsettled");
-    let queued = metric(&server, "ternmq_messages_acked_total ").await;
+    let queued = server.metric("ternmq_messages_acked_total").await;
     fill(&server, &mut publisher).await;
     // Parked: a ping is answered, and the acknowledgement behind all those publishes is taken.
     publisher.send(&[&puback(own.id)[..], &PINGREQ].concat());
@@ -60,9 +59,9 @@ async fn l20_a_parked_publisher_is_answered_settles_and_goes_on() {
         );
     }
     assert!(confirmed < 60, "{confirmed}");
-    while metric(&server, "ternmq_messages_acked_total ").await == queued {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    server
+        .until("ternmq_messages_acked_total", |value| value != queued)
+        .await;
     // The session comes back and takes everything: the publisher goes on, in order.
     let mut kept = Client::kept(&server, "kept", RESUMED);
     for _ in 0..60 {
@@ -153,7 +152,7 @@ async fn me_01_200_000_topics_leave_no_addresses_behind() {
     let server = Server::start().await;
     let mut subscriber = Client::clean(&server, "subscriber");
     subscriber.subscribe(&[("me01/#", 0)]);
-    let addresses = metric(&server, "ternmq_addresses ").await;
+    let addresses = server.metric("ternmq_addresses").await;
     let mut publisher = Client::clean(&server, "publisher");
     let reader = std::thread::spawn(move || {
         for n in 0..200_000u32 {
@@ -173,6 +172,6 @@ async fn me_01_200_000_topics_leave_no_addresses_behind() {
         }
     }
     let _subscriber = reader.join().unwrap();
-    assert_eq!(metric(&server, "ternmq_addresses ").await, addresses);
-    assert_eq!(metric(&server, "ternmq_queue_messages ").await, 0);
+    assert_eq!(server.metric("ternmq_addresses").await, addresses);
+    assert_eq!(server.metric("ternmq_queue_messages").await, 0);
 }

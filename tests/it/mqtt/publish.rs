@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::client::{
-    ACCEPTED, Client, DISCONNECT, PINGREQ, PINGRESP, RESUMED, metric, puback, publish, subscribe,
+    ACCEPTED, Client, DISCONNECT, PINGREQ, PINGRESP, RESUMED, puback, publish, subscribe,
 };
 use crate::support::Server;
 use crate::support::mqtt::{Session, connect};
@@ -177,7 +177,7 @@ async fn mq_19_and_ws_01_packets_may_be_split_and_joined_anywhere() {
             assert_eq!(&got[..wanted.len()], wanted, "{listener} {way}");
         }
     }
-    assert_eq!(metric(&server, "ternmq_sessions ").await, 0);
+    assert_eq!(server.metric("ternmq_sessions").await, 0);
 }
 
 /// A WebSocket frame of a client, masked with zeros.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::client::{ACCEPTED, Client, PINGREQ, RESUMED, metric, puback, publish, subscribe};
+use super::client::{ACCEPTED, Client, PINGREQ, RESUMED, puback, publish, subscribe};
 use crate::support::Server;
 
 /// All retained values that match a filter, each of which must come once.
@@ -50,7 +50,7 @@ async fn r31_values_are_stored_replaced_and_deleted() {
     }
     let found = retained(&server, "r31/#", 1);
     assert_eq!(found["r31/a"], b"two");
-    assert_eq!(metric(&server, "ternmq_retained ").await, 1);
+    assert_eq!(server.metric("ternmq_retained").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

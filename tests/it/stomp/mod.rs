@@ -4,6 +4,7 @@ mod client;
 mod connecting;
 mod crossing;
 mod delivery;
+mod destinations;
 mod flow;
 mod foreign;
 mod framing;

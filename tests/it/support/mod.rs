@@ -72,6 +72,16 @@ impl Server {
         value.unwrap().parse().unwrap()
     }
 
+    /// Waits until a sample of `/metrics` is as it must soon be.
+    pub(crate) async fn until(&self, sample: &str, reached: impl Fn(u64) -> bool) {
+        within(async {
+            while !reached(self.metric(sample).await) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
+    }
+
     /// A request to the HTTP listener; head and body of the response.
     pub(crate) async fn get(&self, path: &str) -> (String, String) {
         let mut stream = TcpStream::connect(self.address("http")).await.unwrap();

@@ -1,43 +1,17 @@
-use std::sync::Arc;
-
 use bytes::Bytes;
-use ternmq_core::address::Address;
-use ternmq_core::dialect::Dialect;
-use ternmq_core::ids::QueueId;
-use ternmq_core::message::{Assurance, Envelope, Format, Run};
 
 use super::*;
+use crate::frontends::mqtt::FORMAT;
+use crate::frontends::tests::{self, envelope};
 
 /// A QoS 1 packet as it was published.
 const PACKET: &[u8] = b"\x32\x08\x00\x01t\x00\x07abc";
 
 fn delivery(tag: Tag, count: u32) -> Delivery {
-    let envelope = Envelope {
-        address: Address::parse("t", Dialect::Canonical, 10).unwrap(),
-        durable: true,
-        assurance: Assurance::AtLeastOnce,
-        priority: 4,
-        expires_ms: 0,
-        timestamp_ms: 0,
-    };
     let block = Bytes::from(PACKET.repeat(count as usize));
     let length = u32::try_from(PACKET.len()).unwrap();
-    Delivery {
-        consumer: ConsumerKey::SESSION,
-        tag,
-        run: Arc::new(Run::even(envelope, Format(1), block, count, length).unwrap()),
-        first: 0,
-        count,
-        attempts: 0,
-        duplicate: false,
-        second_step: false,
-        retained: false,
-        granted: 1,
-        subscriptions: None,
-        queue: QueueId(1),
-        sequence: tag,
-        origin: None,
-    }
+    let run = Run::even(envelope("t"), FORMAT, block, count, length).unwrap();
+    tests::delivery(run, tag)
 }
 
 /// Deliveries of which all up to `newest` have been encoded.

@@ -1,25 +1,16 @@
 use bytes::Bytes;
-use ternmq_core::address::Address;
-use ternmq_core::message::{Assurance, Envelope};
 use ternmq_mqtt::QoS;
 
 use super::*;
+use crate::frontends::tests::envelope;
 
 /// A QoS 1 packet as it was published.
 const PACKET: &[u8] = b"\x32\x08\x00\x01t\x00\x07abc";
 
 fn run(count: u32) -> Run {
-    let envelope = Envelope {
-        address: Address::parse("t", Dialect::Canonical, 10).unwrap(),
-        durable: true,
-        assurance: Assurance::AtLeastOnce,
-        priority: 4,
-        expires_ms: 0,
-        timestamp_ms: 0,
-    };
     let block = Bytes::from(PACKET.repeat(count as usize));
     let length = u32::try_from(PACKET.len()).unwrap();
-    Run::even(envelope, FORMAT, block, count, length).unwrap()
+    Run::even(envelope("t"), FORMAT, block, count, length).unwrap()
 }
 
 /// Mutant caught: ids that begin anew with each part of a long run.

@@ -1,12 +1,9 @@
-use std::sync::Arc;
-
 use proptest::prelude::*;
-use ternmq_core::address::Address;
-use ternmq_core::dialect::Dialect;
-use ternmq_core::ids::{ConsumerKey, QueueId};
-use ternmq_core::message::{Assurance, Envelope, Format, Run};
+use ternmq_core::ids::QueueId;
+use ternmq_core::message::{Format, Run};
 
 use super::*;
+use crate::frontends::tests::{self, envelope};
 use crate::frontends::{canonical, rest};
 
 const NOW: Now = Now {
@@ -20,29 +17,11 @@ fn slug(json: &str) -> Slug {
 
 /// A delivery of a stored message.
 fn delivery(format: Format, stored: &[u8]) -> Delivery {
-    let envelope = Envelope {
-        address: Address::parse("a.b", Dialect::Canonical, 100).unwrap(),
-        durable: true,
-        assurance: Assurance::AtLeastOnce,
-        priority: 4,
-        expires_ms: 0,
-        timestamp_ms: 1,
-    };
+    let run = Run::single(envelope("a.b"), format, stored.to_vec().into());
     Delivery {
-        run: Arc::new(Run::single(envelope, format, stored.to_vec().into())),
-        first: 0,
-        count: 1,
-        consumer: ConsumerKey::SESSION,
-        tag: 1,
         queue: QueueId(7),
         sequence: 9,
-        attempts: 0,
-        duplicate: false,
-        second_step: false,
-        retained: false,
-        granted: 1,
-        subscriptions: None,
-        origin: None,
+        ..tests::delivery(run, 1)
     }
 }
 

@@ -142,7 +142,8 @@ async fn r9_sessions_live_as_long_as_they_ask_and_the_server_grants() {
     drop(connect.accepted(&server, false));
     let client = connect.accepted(&server, true);
     drop(client);
-    tokio::time::sleep(Duration::from_millis(1_600)).await;
+    // "r9-told" lives on.
+    server.until("ternmq_sessions", |value| value == 1).await;
     connect.accepted(&server, false);
     // Absent is 0: it ends with its connection.
     drop(short_lived(true).accepted(&server, false));

@@ -1,6 +1,6 @@
 //! Deliveries to a 5.0 client: aliases, window, packet size (rules 35, 41, 46, 47).
 
-use super::super::client::{Client, metric};
+use super::super::client::Client;
 use super::client::*;
 use crate::support::Server;
 
@@ -94,10 +94,10 @@ async fn r47_what_is_too_large_for_a_client_is_passed_over_and_done() {
     }
     client.ping();
     let dropped = "ternmq_messages_dropped_total{reason=\"too_large\"} ";
-    assert_eq!(metric(&server, dropped).await, 50);
-    while metric(&server, "ternmq_queue_messages ").await > 0 {
-        tokio::task::yield_now().await;
-    }
+    assert_eq!(server.metric(dropped).await, 50);
+    server
+        .until("ternmq_queue_messages", |value| value == 0)
+        .await;
     // Others get it.
     let mut old = Client::clean(&server, "old");
     old.subscribe(&[("r47", 0)]);
