@@ -130,7 +130,7 @@ async fn r69_a_slow_reader_loses_qos_0_keeps_qos_1_and_hurts_nobody() {
         let used = server.metric("ternmq_memory_used_bytes").await;
         assert!(used < 4 << 20, "{used} in round {round}");
     }
-    let dropped = "ternmq_messages_dropped_total{reason=\"slow_subscriber\"} ";
+    let dropped = "ternmq_messages_dropped_total{reason=\"slow_subscriber\"}";
     let dropped = server.metric(dropped).await;
     assert!(dropped > 0);
     let (mut zero, mut one) = (0, 0u32);

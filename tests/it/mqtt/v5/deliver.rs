@@ -93,7 +93,7 @@ async fn r47_what_is_too_large_for_a_client_is_passed_over_and_done() {
         writer.packet();
     }
     client.ping();
-    let dropped = "ternmq_messages_dropped_total{reason=\"too_large\"} ";
+    let dropped = "ternmq_messages_dropped_total{reason=\"too_large\"}";
     assert_eq!(server.metric(dropped).await, 50);
     server
         .until("ternmq_queue_messages", |value| value == 0)
