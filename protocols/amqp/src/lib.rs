@@ -8,21 +8,28 @@
 #![warn(missing_docs)]
 #![warn(clippy::indexing_slicing, clippy::cast_possible_truncation)]
 
+mod connection;
 mod error;
+mod event;
 mod frame;
 pub mod fuzz;
+mod limits;
 mod message;
 mod performative;
 mod sasl;
+mod session;
 #[cfg(test)]
 mod tests;
 pub mod types;
 
-pub use error::{Error, Section};
+pub use connection::{Connection, SaslOffer, Sent};
+pub use error::{Error, Scope, Section};
+pub use event::{Arrival, Event, LinkId, SessionId, Settled};
 pub use frame::{
     FRAME_HEAD_BYTES, Frame, FrameKind, Framed, MIN_MAX_FRAME_SIZE, PROTOCOL_HEADER_BYTES,
     Protocol, ProtocolHeader, frame, put_empty_frame,
 };
+pub use limits::Limits;
 pub use message::{BodyKind, Header, MessageId, MessageProperties, Sections};
 pub use performative::{
     Attach, Begin, Close, Coordinator, DeliveryState, Detach, Disposition, DistributionMode,
@@ -30,3 +37,4 @@ pub use performative::{
     ReceiverSettles, Role, SenderSettles, Source, Target, Terminus, Transfer,
 };
 pub use sasl::{Sasl, SaslCode, put_mechanisms};
+pub use session::Outgoing;
