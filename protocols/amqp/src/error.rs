@@ -61,6 +61,10 @@ pub enum Error {
     Stolen,
     /// More links than the limit (`amqp:resource-limit-exceeded`).
     TooManyLinks,
+    /// A link for which we have no handle left (`amqp:resource-limit-exceeded`).
+    OutOfHandles,
+    /// A session for which we have no channel left (`amqp:resource-limit-exceeded`).
+    OutOfChannels,
 }
 
 impl Error {
@@ -71,7 +75,11 @@ impl Error {
             Self::Decode(_) => "amqp:decode-error",
             Self::Framing(_) | Self::Protocol | Self::Sasl => "amqp:connection:framing-error",
             Self::IllegalState(_) => "amqp:illegal-state",
-            Self::Idle | Self::Impatient | Self::TooManyLinks => "amqp:resource-limit-exceeded",
+            Self::Idle
+            | Self::Impatient
+            | Self::TooManyLinks
+            | Self::OutOfHandles
+            | Self::OutOfChannels => "amqp:resource-limit-exceeded",
             Self::InvalidField(_) => "amqp:invalid-field",
             Self::WindowViolation => "amqp:session:window-violation",
             Self::ErrantLink(_) => "amqp:session:errant-link",
@@ -100,8 +108,11 @@ impl Error {
             Self::Protocol => "T 2.2",
             Self::Sasl => "S 5.3",
             Self::WindowViolation => "T 2.5.6",
-            Self::HandleInUse | Self::UnattachedHandle | Self::TooManyLinks => "T 2.7.3",
-            Self::MessageSize => "T 2.7.3",
+            Self::HandleInUse | Self::UnattachedHandle | Self::TooManyLinks | Self::MessageSize => {
+                "T 2.7.3"
+            }
+            Self::OutOfHandles => "T 2.7.2",
+            Self::OutOfChannels => "T 2.7.1",
             Self::Stolen => "T 2.6.1",
         }
     }
@@ -116,13 +127,15 @@ impl Error {
             | Self::NotBegun
             | Self::Idle
             | Self::Impatient
+            | Self::OutOfChannels
             | Self::Protocol
             | Self::Sasl => Scope::Connection,
             Self::InvalidField(_)
             | Self::WindowViolation
             | Self::ErrantLink(_)
             | Self::HandleInUse
-            | Self::UnattachedHandle => Scope::Session,
+            | Self::UnattachedHandle
+            | Self::OutOfHandles => Scope::Session,
             Self::NotAllowed(_)
             | Self::TransferLimit(_)
             | Self::MessageSize
@@ -153,6 +166,8 @@ impl Error {
             Self::MessageSize => "the message is too large",
             Self::Stolen => "the link was attached again elsewhere",
             Self::TooManyLinks => "too many links",
+            Self::OutOfHandles => "no handle is left",
+            Self::OutOfChannels => "no channel is left",
         }
     }
 }

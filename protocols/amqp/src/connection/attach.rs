@@ -13,7 +13,7 @@ impl Connection {
         id: SessionId,
         attach: Box<Attach<'a>>,
         out: &mut Vec<u8>,
-    ) -> Result<Event<'a>, Error> {
+    ) -> Result<Option<Event<'a>>, Error> {
         if attach.handle > self.limits.handle_max {
             return Err(Error::Framing("T 2.7.2"));
         }
@@ -23,11 +23,15 @@ impl Connection {
         if let Some(link) = known.filter(|link| link.session == id && self.is_awaited(*link)) {
             let session = self.session_mut(id).ok_or(Error::UnattachedHandle)?;
             session.name(attach.handle, link.handle)?;
-            if let Some(own) = session.link_mut(link.handle) {
-                own.note_peer(&attach);
-                own.state = LinkState::Attached;
+            let Some(own) = session.link_mut(link.handle) else {
+                return Ok(None);
+            };
+            own.note_peer(&attach);
+            if own.state == LinkState::Detaching {
+                return Ok(None); // The peer's detach follows.
             }
-            return Ok(Event::Attach(link, attach));
+            own.state = LinkState::Attached;
+            return Ok(Some(Event::Attach(link, attach)));
         }
         let first = self.limits.first_id;
         let links = self.sessions.iter().flatten().map(Session::count_links);
@@ -42,7 +46,7 @@ impl Connection {
         let mut link = Link::new(attach.name, role, first);
         link.note_peer(&attach);
         // Without a handle that the peer takes the link cannot even be refused.
-        let handle = session.add(link).ok_or(Error::Framing("T 2.7.2"))?;
+        let handle = session.add(link).ok_or(Error::OutOfHandles)?;
         session.name(attach.handle, handle)?;
         let link = LinkId {
             session: id,
@@ -56,9 +60,9 @@ impl Connection {
             let error = Error::TooManyLinks;
             let fault = Fault::new(error.condition(), error.description());
             self.refuse(link, &attach, fault, out);
-            return Ok(Event::LinkFailed(link, error));
+            return Ok(Some(Event::LinkFailed(link, error)));
         }
-        Ok(Event::Attach(link, attach))
+        Ok(Some(Event::Attach(link, attach)))
     }
 
     /// Whether we have attached a link and the peer has not yet.
@@ -66,7 +70,7 @@ impl Connection {
         let link = self
             .session(id.session)
             .and_then(|session| session.link(id.handle));
-        link.is_some_and(|link| link.state == LinkState::Attaching && link.remote_handle.is_none())
+        link.is_some_and(|link| link.remote_handle.is_none())
     }
 
     /// The name of a link is another's now.
@@ -89,18 +93,22 @@ impl Connection {
     /// Attaches a link of our own; the peer's answer follows.
     ///
     /// # Errors
-    /// The session is none, or has as many links as the peer takes.
+    /// The session is none, or has as many links as the peer takes, or an end of this name is still
+    /// on its way.
     pub fn new_link(
         &mut self,
         session: SessionId,
         attach: &Attach<'_>,
         out: &mut Vec<u8>,
     ) -> Result<LinkId, Error> {
+        let key = Self::name_key(attach.name, attach.role);
+        if self.names.contains_key(&key) {
+            return Err(Error::IllegalState("T 2.6.1"));
+        }
         let link = Link::new(attach.name, attach.role, self.limits.first_id);
         let place = self.session_mut(session).ok_or(Error::UnattachedHandle)?;
         let handle = place.add(link).ok_or(Error::TooManyLinks)?;
         let id = LinkId { session, handle };
-        let key = Self::name_key(attach.name, attach.role);
         self.names.insert(key, id);
         self.put_attach(id, attach, out);
         Ok(id)

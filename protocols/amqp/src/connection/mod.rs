@@ -172,7 +172,7 @@ impl Connection {
         let at = free.unwrap_or(self.sessions.len());
         let channel = u16::try_from(at).ok();
         let channel = channel.filter(|channel| *channel <= self.channel_max);
-        let channel = channel.ok_or(Error::Framing("T 2.7.1"))?;
+        let channel = channel.ok_or(Error::OutOfChannels)?;
         match self.sessions.get_mut(at) {
             Some(place) => *place = Some(session),
             None => self.sessions.push(Some(session)),
@@ -221,6 +221,13 @@ impl Connection {
     /// The links of a session are nobody's any more.
     fn forget_names(&mut self, id: SessionId) {
         self.names.retain(|_, link| link.session != id);
+    }
+
+    /// A name is this link's no more.
+    fn forget_name(&mut self, key: &(Box<str>, bool), id: LinkId) {
+        if self.names.get(key) == Some(&id) {
+            self.names.remove(key);
+        }
     }
 
     fn name_key(name: &str, role: Role) -> (Box<str>, bool) {

@@ -60,12 +60,13 @@ impl Connection {
             return;
         }
         link.state = LinkState::Detaching;
+        let is_awaited = link.remote_handle.is_none();
         let key = Self::name_key(&link.name, link.role);
         if let Some(session) = self.session_mut(id.session) {
             session.forget_deliveries(id.handle);
         }
-        if self.names.get(&key) == Some(&id) {
-            self.names.remove(&key);
+        if !is_awaited {
+            self.forget_name(&key, id);
         }
         let detach = Detach {
             handle: id.handle,
@@ -94,8 +95,11 @@ impl Connection {
             .link(handle)
             .is_some_and(|link| link.state == LinkState::Detaching);
         self.detach(link, detach.closed, None, out);
-        if let Some(session) = self.session_mut(id) {
-            session.remove(handle);
+        let removed = self
+            .session_mut(id)
+            .and_then(|session| session.remove(handle));
+        if let Some(removed) = removed {
+            self.forget_name(&Self::name_key(&removed.name, removed.role), link);
         }
         Ok((!was_ours).then_some(Event::Detach {
             link,

@@ -184,7 +184,7 @@ impl Connection {
             return Ok(None);
         }
         let taken = match performative {
-            Performative::Attach(attach) => self.take_attach(id, attach, out).map(Some),
+            Performative::Attach(attach) => self.take_attach(id, attach, out),
             Performative::Flow(flow) => self.take_flow(id, &flow, out),
             Performative::Transfer(transfer) => self.take_transfer(id, &transfer, payload, out),
             Performative::Disposition(disposition) => Ok(self.take_disposition(id, &disposition)),

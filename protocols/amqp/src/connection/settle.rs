@@ -4,7 +4,7 @@ use super::Connection;
 use crate::event::{LinkId, SessionId};
 use crate::frame::{FrameKind, begin_frame, end_frame};
 use crate::performative::{DeliveryState, Disposition, Performative, Role};
-use crate::session::{Outgoing, Session};
+use crate::session::{Link, LinkState, Outgoing, Session};
 
 /// What became of a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,25 +84,27 @@ impl Connection {
     /// The credit of a link on which we receive is filled up to `goal` whenever half of it is used;
     /// 0 leaves it as it is.
     pub fn set_credit(&mut self, link: LinkId, goal: u32, out: &mut Vec<u8>) {
-        if let Some(own) = self.link_mut(link) {
+        if let Some(own) = self.attached_mut(link, Role::Receiver) {
             own.credit_goal = goal;
+            self.refill(link, out);
         }
-        self.refill(link, out);
     }
 
     /// Takes back the credit of a link on which we receive, or asks for what is there (`drain`):
     /// then [`Event::Drained`](crate::Event::Drained) follows.
     pub fn drain(&mut self, link: LinkId, credit: u32, out: &mut Vec<u8>) {
-        if let Some(own) = self.link_mut(link) {
-            (own.credit_goal, own.credit, own.drain) = (0, credit, true);
+        if let Some(own) = self.attached_mut(link, Role::Receiver) {
+            (own.credit_goal, own.drain) = (0, true);
+            own.grant(credit);
+            self.put_flow(link.session, Some(link.handle), out);
         }
-        self.put_flow(link.session, Some(link.handle), out);
     }
 
     /// There is nothing for the credit that is left of a link on which we send: it is given back
     /// (T 2.6.7).
     pub fn drained(&mut self, link: LinkId, out: &mut Vec<u8>) {
-        let Some(own) = self.link_mut(link).filter(|own| own.drain) else {
+        let own = self.attached_mut(link, Role::Sender);
+        let Some(own) = own.filter(|own| own.drain) else {
             return;
         };
         own.delivery_count = own.delivery_count.wrapping_add(own.credit);
@@ -111,6 +113,12 @@ impl Connection {
         if let Some(own) = self.link_mut(link) {
             own.drain = false;
         }
+    }
+
+    /// A link of this direction that both sides have attached and none has detached.
+    fn attached_mut(&mut self, id: LinkId, role: Role) -> Option<&mut Link> {
+        let link = self.link_mut(id)?;
+        (link.state == LinkState::Attached && link.role == role).then_some(link)
     }
 
     /// Fills credit and window up if they are half used.

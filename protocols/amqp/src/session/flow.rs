@@ -1,6 +1,6 @@
 //! Windows and credit (T 2.5.6, 2.6.7).
 
-use super::{Session, SessionState};
+use super::{LinkState, Session, SessionState};
 use crate::error::Error;
 use crate::performative::{Flow, LinkFlow, Performative, Role};
 
@@ -29,6 +29,9 @@ impl Session {
         };
         let first = self.first_outgoing;
         let (handle, link) = self.remote_link(link_flow.handle)?;
+        if link.state == LinkState::Detaching {
+            return Ok(FlowChange::Session);
+        }
         match link.role {
             Role::Sender => {
                 link.take_credit(link_flow, first);
@@ -103,7 +106,7 @@ impl Session {
         };
         let missing = link.missing_credit();
         if let Some(goal) = missing {
-            link.credit = goal;
+            link.grant(goal);
         }
         missing.is_some()
     }

@@ -39,6 +39,9 @@ pub(crate) struct Link {
     pub(crate) delivery_count: u32,
     /// Deliveries that may still come, as far as we know.
     pub(crate) credit: u32,
+    /// Of a link on which we receive: the delivery count that the widest credit so far ends at. What
+    /// was sent before less credit was heard of may still come (T 2.6.10).
+    limit: u32,
     /// What credit is filled up to; 0 leaves it alone.
     pub(crate) credit_goal: u32,
     /// The receiver wants what is there, or the credit back.
@@ -60,6 +63,7 @@ impl Link {
             receiver_settles: ReceiverSettles::default(),
             delivery_count,
             credit: 0,
+            limit: delivery_count,
             credit_goal: 0,
             drain: false,
             max_message_size: 0,
@@ -73,6 +77,7 @@ impl Link {
         match self.role {
             Role::Receiver => {
                 self.delivery_count = attach.initial_delivery_count.unwrap_or(0);
+                self.limit = self.delivery_count;
                 self.sender_settles = attach.sender_settles;
             }
             Role::Sender => {
@@ -114,17 +119,39 @@ impl Link {
         if used <= u32::MAX / 2 {
             self.delivery_count = count;
             self.credit = self.credit.saturating_sub(used);
+            if self.limit.wrapping_sub(count) > u32::MAX / 2 {
+                self.limit = count;
+            }
         }
     }
 
-    /// One delivery has begun.
-    pub(crate) fn count_delivery(&mut self) -> Result<(), Error> {
-        self.credit = self
-            .credit
-            .checked_sub(1)
-            .ok_or(Error::TransferLimit("T 2.6.7"))?;
+    /// Credit of a link on which we receive: this many deliveries may come.
+    pub(crate) fn grant(&mut self, credit: u32) {
+        self.credit = credit;
+        let limit = self.delivery_count.wrapping_add(credit);
+        if limit.wrapping_sub(self.limit) <= u32::MAX / 2 {
+            self.limit = limit;
+        }
+    }
+
+    /// One delivery of the peer has begun.
+    pub(crate) fn count_received(&mut self) -> Result<(), Error> {
+        if self.delivery_count == self.limit {
+            return Err(Error::TransferLimit("T 2.6.7"));
+        }
         self.delivery_count = self.delivery_count.wrapping_add(1);
+        self.credit = self.credit.saturating_sub(1);
         Ok(())
+    }
+
+    /// One delivery of ours has begun; false if there is no credit for it.
+    pub(crate) fn count_sent(&mut self) -> bool {
+        let Some(credit) = self.credit.checked_sub(1) else {
+            return false;
+        };
+        self.credit = credit;
+        self.delivery_count = self.delivery_count.wrapping_add(1);
+        true
     }
 
     /// Credit that is missing, once it is worth a frame: when half of it is used.

@@ -72,7 +72,7 @@ impl Session {
         }
         received.push(handle, id.into());
         let link = self.link_mut(handle).ok_or(Error::UnattachedHandle)?;
-        link.count_delivery()?;
+        link.count_received()?;
         let settled = match link.sender_settles {
             SenderSettles::Settled => true,
             SenderSettles::Unsettled | SenderSettles::Mixed => transfer.settled.unwrap_or(false),

@@ -40,10 +40,9 @@ impl Session {
             return None;
         }
         let link = self.link_mut(handle)?;
-        if link.state != LinkState::Attached {
+        if link.state != LinkState::Attached || !link.count_sent() {
             return None;
         }
-        link.count_delivery().ok()?;
         let id = if outgoing.settled {
             self.sent.pass()
         } else {

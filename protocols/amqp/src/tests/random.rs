@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 
 use crate::fuzz;
-use crate::{Attach, DeliveryState, Fault, Open, Outcome, Performative, Role, Source, Transfer};
+use crate::{
+    Attach, Begin, Close, DeliveryState, Fault, Open, Outcome, Performative, Role, Source, Transfer,
+};
 
 /// Frame bodies to begin with.
 fn seeds() -> Vec<Vec<u8>> {
@@ -40,12 +42,66 @@ fn seeds() -> Vec<Vec<u8>> {
     seeds
 }
 
+/// What a client says that opens, attaches and sends.
+fn conversation() -> Vec<u8> {
+    let mut bytes = b"AMQP\0\x01\0\0".to_vec();
+    Performative::Open(Open::new("c")).put(&mut bytes, 0);
+    let begin = Begin {
+        remote_channel: None,
+        next_outgoing_id: 0,
+        incoming_window: 10,
+        outgoing_window: 10,
+        handle_max: 10,
+        offered_capabilities: Default::default(),
+        desired_capabilities: Default::default(),
+        properties: None,
+    };
+    Performative::Begin(begin).put(&mut bytes, 0);
+    for (handle, role) in [(0, Role::Sender), (1, Role::Receiver)] {
+        let attach = Attach {
+            initial_delivery_count: Some(0),
+            ..Attach::new("l", handle, role)
+        };
+        Performative::Attach(Box::new(attach)).put(&mut bytes, 0);
+    }
+    for id in 0..4 {
+        let transfer = Transfer {
+            delivery_id: Some(id),
+            delivery_tag: Some(b"t"),
+            ..Transfer::new(0)
+        };
+        Performative::Transfer(transfer).put(&mut bytes, 0);
+    }
+    Performative::Close(Close::default()).put(&mut bytes, 0);
+    bytes
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) })]
 
     #[test]
     fn random_bytes_hold(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         fuzz::decode(&bytes);
+    }
+
+    #[test]
+    fn r24_to_r62_two_machines_find_no_fault_with_each_other(
+        choices in prop::collection::vec(any::<u8>(), 0..1_500),
+    ) {
+        fuzz::pair(&choices);
+    }
+
+    #[test]
+    fn a_server_holds_against_changed_conversations(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        piece in 1..60usize,
+    ) {
+        let mut bytes = conversation();
+        for (at, byte) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        fuzz::input(&bytes, piece);
     }
 
     #[test]

@@ -31,7 +31,7 @@ fn r23_r31_handles_are_bounded_and_used_once() {
     server.send(0, attach("a", 0, Role::Sender));
     server.clear();
     server.send(0, attach("b", 1, Role::Sender));
-    assert_eq!(server.said(), ["close amqp:connection:framing-error"]);
+    assert_eq!(server.said(), ["0 end amqp:resource-limit-exceeded"]);
 }
 
 #[test]

@@ -1,7 +1,14 @@
 //! What must hold for any input; shared by the property tests and fuzz targets.
 
+mod pair;
+
+pub use pair::pair;
+
 use crate::types::{Value, check, put_value};
-use crate::{FrameKind, Framed, Performative, Sasl, Sections, frame};
+use crate::{
+    Connection, Event, FrameKind, Framed, Limits, Open, Performative, Sasl, SaslCode, SaslOffer,
+    Sections, frame,
+};
 
 /// Largest frame of the fuzzed side.
 const MAX_FRAME: usize = 64 << 10;
@@ -73,4 +80,52 @@ fn message(bytes: &[u8]) {
         assert!(pairs.iter().count() <= bytes.len());
     }
     assert!(sections.read_body(bytes).count() <= bytes.len());
+}
+
+/// Gives `bytes` to a server in pieces of `piece` bytes. Nothing panics, no input is taken twice,
+/// and what is answered are frames.
+pub fn input(bytes: &[u8], piece: usize) {
+    let offer = SaslOffer {
+        mechanisms: &["ANONYMOUS"],
+        required: false,
+    };
+    let mut machine = Connection::server(Limits::default(), offer, 0);
+    let (mut input, mut out) = (Vec::new(), Vec::new());
+    for part in bytes.chunks(piece.max(1)) {
+        input.extend_from_slice(part);
+        let mut at = 0;
+        while let Some(Ok(event)) = machine.poll_event(0, &input, &mut at, &mut out) {
+            answer(&mut machine, &event, &mut out);
+        }
+        assert!(at <= input.len());
+        input.drain(..at);
+    }
+    let mut rest = out.as_slice();
+    while !rest.is_empty() {
+        rest = match (rest.strip_prefix(b"AMQP"), frame(rest, 1 << 20)) {
+            (Some(header), _) => header.get(4..).unwrap_or_default(),
+            (None, Ok(Framed::Frame(found))) => rest.get(found.len..).unwrap_or_default(),
+            (None, read) => panic_on(read),
+        };
+    }
+}
+
+fn panic_on<'a>(read: Result<Framed<'a>, crate::Error>) -> &'a [u8] {
+    assert!(
+        read.is_err() && read.is_ok(),
+        "answered what is no frame: {read:?}"
+    );
+    &[]
+}
+
+fn answer(machine: &mut Connection, event: &Event<'_>, out: &mut Vec<u8>) {
+    match event {
+        Event::SaslInit { .. } => drop(machine.sasl_outcome(SaslCode::Ok, out)),
+        Event::Open(_) => drop(machine.open(&Open::new("server"), out)),
+        Event::Attach(link, attach) => {
+            machine.attach(*link, attach, out);
+            machine.set_credit(*link, 10, out);
+        }
+        _ => {}
+    }
 }
