@@ -6,6 +6,7 @@ use crate::command::{
 use crate::effect::Effect;
 use crate::ids::{ConnectionId, ConsumerKey};
 use crate::message::Assurance;
+use crate::record::TAG;
 use crate::testing::{
     SENDER, Shell, at_most_once, attach, bodies, check, clean, conn, delivered, durable, filter,
     request, retain, run_of, seen,
@@ -133,6 +134,29 @@ fn rule_62_qos_1_goes_to_another_member_and_qos_2_to_nobody_else() {
     shell.settle(conn(2), key, 1, 1, Outcome::Accepted);
     assert_eq!(shell.broker.counts().messages, 0);
     check(&shell.broker);
+}
+
+/// Granted QoS 1 is no promise of once: a message of QoS 2 goes to another member as well. Mutant
+/// caught: `is_exact` that does not look at the grant.
+#[test]
+fn rule_62_qos_2_granted_as_1_goes_to_another_member() {
+    let mut shell = Shell::new();
+    for (slot, name) in [(1, "first"), (2, "second")] {
+        shell.attach(conn(slot), name);
+        bind(&mut shell, conn(slot), vec![shared("g", "t", 1)]);
+    }
+    let exact = run_of("t", &["two"], |envelope| {
+        envelope.durable = true;
+        envelope.assurance = Assurance::ExactlyOnce;
+    });
+    let effects = shell.publish(SENDER, SendMode::Publish, exact).2;
+    assert_eq!(shell.log.count(TAG), 0);
+    let (from, to) = match on(&effects, 1).len() {
+        1 => (conn(1), 2),
+        _ => (conn(2), 1),
+    };
+    let effects = shell.close(from, &[(ConsumerKey::SESSION.0, 1)]);
+    assert_eq!(on(&effects, to), ["two"]);
 }
 
 #[test]
