@@ -139,11 +139,11 @@ impl Hands {
         }
         let retain = random.is_multiple_of(8);
         let n = if retain { 1 } else { 1 + random % 4 };
-        let mut sendings = Vec::new();
+        let before = sender.out.len();
         for _ in 0..n {
             let (id, number) = (sender.next_id(), sender.next);
             sender.next += 1;
-            sendings.push(Sending {
+            sender.out.push_back(Sending {
                 id,
                 number,
                 retain,
@@ -154,8 +154,10 @@ impl Hands {
                 sender.kept = Some(number);
             }
         }
-        sender.out.extend(&sendings);
-        self.senders[at].send(at, sender.exact, &sendings);
+        let new = &sender.out.make_contiguous()[before..];
+        for some in new.chunk_by(|a, b| follows(a.id, b.id)) {
+            self.senders[at].send(at, sender.exact, some);
+        }
     }
 
     /// Sends the second step of some messages. Whether there were any.
@@ -311,6 +313,13 @@ pub(super) fn finish(world: &World, mut state: Handshakes) -> Result<Counts, Str
     state.counts = Counts::default();
     let mut hands = Hands::connect(world, &mut state);
     hands.rest(world, &mut state);
+    // Ids that were released may be used again.
+    for at in 0..SENDERS {
+        for _ in 0..10 {
+            hands.send(at, 3, &mut state);
+        }
+    }
+    hands.rest(world, &mut state);
     world.time.advance(30_000);
     world.engine.shared.step_deadlines();
     hands.rest(world, &mut state);
@@ -328,7 +337,7 @@ fn connect_sender(world: &World, state: &mut Handshakes, at: usize) -> Hand {
     let mut hand = Hand::new(world, &format!("sender-{at}"), Asked::Attach, None);
     let sender = &mut state.senders[at];
     for sending in &mut sender.out {
-        sending.again = true;
+        sending.again = sending.step != Step::Confirmed;
         if sending.step == Step::Confirmed {
             sending.step = Step::Released;
         }

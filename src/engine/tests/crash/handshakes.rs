@@ -76,7 +76,7 @@ pub(super) struct Sending {
     pub(super) number: u64,
     pub(super) retain: bool,
     pub(super) step: Step,
-    /// On an earlier connection too.
+    /// This step was sent on an earlier connection too.
     pub(super) again: bool,
 }
 
@@ -139,8 +139,7 @@ impl Default for Handshakes {
             exact: at + 1 < SENDERS,
             known: false,
             next: 0,
-            // They go round soon.
-            last_id: 65_400,
+            last_id: 0,
             out: VecDeque::new(),
             kept: None,
         };
@@ -163,9 +162,18 @@ pub(super) fn body_of_will(number: usize) -> u64 {
 }
 
 impl Sender {
+    /// The next id that is free, of those around the end of all: they are used again soon.
     pub(super) fn next_id(&mut self) -> u16 {
-        self.last_id = self.last_id % u16::MAX + 1;
-        self.last_id
+        loop {
+            self.last_id = match self.last_id {
+                u16::MAX => 1,
+                25 => u16::MAX - 25,
+                id => id + 1,
+            };
+            if self.out.iter().all(|sending| sending.id != self.last_id) {
+                return self.last_id;
+            }
+        }
     }
 
     /// The first step is answered.
@@ -177,7 +185,9 @@ impl Sender {
             return;
         }
         let sendings = self.out.iter_mut().skip(from).take(n);
-        sendings.for_each(|sending| sending.step = Step::Confirmed);
+        for sending in sendings {
+            (sending.step, sending.again) = (Step::Confirmed, false);
+        }
     }
 
     /// The second step is answered; what is sent for the first time must be known.

@@ -91,6 +91,10 @@ impl Publisher {
             qos: if self.random.within(0..=2) == 0 { 1 } else { 2 },
             retained: self.random.within(0..=7) == 0,
         };
+        // Some clients take the lowest id that is free, some go round.
+        if self.version == Version::V5 {
+            self.last_id = 0;
+        }
         loop {
             self.last_id = self.last_id % u16::MAX + 1;
             if self.out.iter().all(|sending| sending.id != self.last_id) {
