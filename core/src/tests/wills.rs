@@ -252,6 +252,27 @@ fn l14_a_will_ends_in_the_call_that_publishes_it() {
     }
 }
 
+/// Mutant caught: `carry_will` that forgets what had no room.
+#[test]
+fn a_will_for_more_queues_than_its_call_has_room_for_is_published_by_the_next() {
+    let mut options = BrokerOptions::default();
+    options.limits.max_name_bytes = 32;
+    let step = options.limits.step_bytes();
+    let mut shell = Shell::with(options);
+    for slot in 100..200 {
+        shell.attach(conn(slot), &format!("s{slot}"));
+        shell.bind(conn(slot), "will", 1);
+    }
+    shell.run(conn(1), vec![with_will(attach("c", None), 0)]);
+    shell.log.end = Some(shell.log.tail() + step as u64 + 300);
+    let mut commands = vec![close(&[])];
+    let mut effects = shell.call(conn(1), &mut commands);
+    assert!(shell.more && wills(&effects) == 0);
+    shell.log.end = None;
+    effects.extend(shell.run(conn(1), commands));
+    assert_eq!(wills(&effects), 100);
+}
+
 #[test]
 fn time_to_live_of_a_will_counts_from_its_publication() {
     let mut shell = watched();
