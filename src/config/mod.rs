@@ -36,7 +36,7 @@ use toml::de::DeTable;
 pub use addresses::{AddressSection, QueueSection};
 pub use error::{ConfigError, MAX_FILE_BYTES, MAX_SET_BYTES, Place, Problem};
 pub use limits::{FrameLimits, Limits};
-pub use listeners::{Listener, Protocol, Protocols};
+pub use listeners::{Listener, Protocol, Protocols, ProxyProtocol};
 pub use logging::{Format, Level, Logging};
 pub use mqtt::Mqtt;
 pub use rest::Rest;
