@@ -198,7 +198,7 @@ impl Broker {
         routing: RoutingType,
     ) {
         let held = self.connection(id).map_or(0, |c| c.temporaries.len());
-        if self.addresses.contains_key(&address)
+        if self.addresses.get(&address).is_some()
             || self.queue_names.contains_key(&QueueName::from(&address))
             || held >= self.limits.max_subscriptions
             || self.addresses.len() >= self.limits.max_addresses
@@ -212,7 +212,7 @@ impl Broker {
             }),
             RoutingType::Multicast => QueueId(0),
         };
-        let state = self.addresses.entry(address.clone()).or_default();
+        let state = self.address_state(&address);
         state.owner = Some(id);
         state.multicast |= routing == RoutingType::Multicast;
         self.routes.change();
