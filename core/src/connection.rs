@@ -17,7 +17,7 @@ pub(crate) struct Connection {
     /// than the outbox.
     pub(crate) room: i64,
     /// What it has when nothing is in the outbox.
-    pub(crate) room_max: i64,
+    pub(crate) room_max: u32,
     /// Lanes of its consumers, in the order of their keys.
     lanes: Vec<(ConsumerKey, LaneRef)>,
     pub(crate) session: Option<SessionRef>,
@@ -67,7 +67,7 @@ impl Connection {
                 over = middle;
             }
         }
-        if fit == 0 && self.room >= self.room_max {
+        if fit == 0 && self.room >= i64::from(self.room_max) {
             1
         } else {
             fit
@@ -126,10 +126,10 @@ impl Broker {
         {
             return false;
         }
-        let room = i64::from(self.limits.outbox_bytes);
+        let room = self.limits.outbox_bytes;
         place.connection = Some(Box::new(Connection {
             id,
-            room,
+            room: room.into(),
             room_max: room,
             lanes: Vec::new(),
             session: None,
@@ -180,7 +180,7 @@ impl Broker {
         connection.room = connection
             .room
             .saturating_add(i64::from(bytes))
-            .min(connection.room_max);
+            .min(connection.room_max.into());
         let session = connection.session;
         for consumer in std::mem::take(&mut connection.starved) {
             self.unpark(consumer);
