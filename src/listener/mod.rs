@@ -3,6 +3,8 @@
 mod detect;
 mod http;
 mod proxy;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::net::SocketAddr;
@@ -84,19 +86,7 @@ impl Listener {
         hall: Arc<Hall>,
     ) -> Result<Self, BindError> {
         let bind = configured.bind;
-        let listen = || -> io::Result<(TcpListener, SocketAddr)> {
-            let socket = match bind {
-                SocketAddr::V4(_) => TcpSocket::new_v4()?,
-                SocketAddr::V6(_) => TcpSocket::new_v6()?,
-            };
-            // Or a restart would have to wait for the old connections' TIME-WAIT.
-            socket.set_reuseaddr(true)?;
-            socket.bind(bind)?;
-            let socket = socket.listen(BACKLOG)?;
-            let address = socket.local_addr()?;
-            Ok((socket, address))
-        };
-        let (socket, address) = listen().map_err(|source| BindError {
+        let (socket, address) = listen(bind).map_err(|source| BindError {
             name: name.to_owned(),
             bind,
             source,
@@ -172,10 +162,6 @@ impl Acceptor {
         let Some(seat) = Seat::take(&self.hall.environment, self.hall.max_connections) else {
             return;
         };
-        if let Err(error) = prepare(&stream) {
-            tracing::debug!(listener = %self.name, %address, %error, "gone before it began");
-            return;
-        }
         match (&self.proxies, self.only_byte_protocol()) {
             (Some(proxies), _) if !proxies.trusts(address) => {
                 self.blame(address, ProxyFault::Untrusted);
@@ -366,14 +352,30 @@ fn byte_protocol(protocol: Protocol) -> Option<ByteProtocol> {
     }
 }
 
+fn listen(bind: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let socket = match bind {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // Or a restart would have to wait for the old connections' TIME-WAIT.
+    socket.set_reuseaddr(true)?;
+    set_options(&socket)?;
+    socket.bind(bind)?;
+    let socket = socket.listen(BACKLOG)?;
+    let address = socket.local_addr()?;
+    Ok((socket, address))
+}
+
 /// Small frames leave at once, and a peer that is gone without a word is found within two minutes.
-fn prepare(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
+/// Accepted sockets have the options of the one that listens; set on each, they would be five calls
+/// of the system more.
+fn set_options(socket: &TcpSocket) -> io::Result<()> {
+    socket.set_nodelay(true)?;
     let keepalive = TcpKeepalive::new()
         .with_time(Duration::from_secs(60))
         .with_interval(Duration::from_secs(15))
         .with_retries(4);
-    SockRef::from(stream).set_tcp_keepalive(&keepalive)
+    SockRef::from(socket).set_tcp_keepalive(&keepalive)
 }
 
 /// What a client speaks that has already said `first`, and all that it has said.
