@@ -95,7 +95,13 @@ impl Connection {
                 self.lanes.remove(at);
                 self.lanes.insert(at, (key, lane));
             }
-            Err(at) => self.lanes.insert(at, (key, lane)),
+            Err(at) => {
+                if self.lanes.is_empty() {
+                    // Most have one, of a session; a vector would begin with four.
+                    self.lanes.reserve_exact(1);
+                }
+                self.lanes.insert(at, (key, lane));
+            }
         }
     }
 
