@@ -2,16 +2,17 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong arguments or configuration.
 
+mod serve;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
-use crate::config::{Config, ConfigError};
-use crate::server;
+use crate::config::ConfigError;
+
+use serve::ServeArguments;
 
 /// A multi-protocol message broker: MQTT, STOMP, REST, SSE and WebSocket over one durable journal.
 #[derive(Debug, Parser)]
@@ -29,29 +30,15 @@ enum Command {
     Serve(ServeArguments),
 }
 
-#[derive(Debug, Args)]
-struct ServeArguments {
-    /// Configuration file (TOML). Without it: the listeners of the development profile on
-    /// 127.0.0.1, state in ./data.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Set one key over the file, such as `limits.memory=512MiB`; may be repeated, the last wins.
-    #[arg(long, value_name = "KEY=VALUE")]
-    set: Vec<String>,
-}
-
 /// Does what the arguments ask; `serve` returns when the server has stopped.
 ///
 /// # Errors
 /// A wrong configuration, or whatever ended the server.
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let serve = match arguments.command {
-        Some(Command::Serve(serve)) => serve,
-        None => arguments.serve,
-    };
-    let config = Config::load(serve.config.as_deref(), &serve.set)?;
-    server::run(config)?;
-    Ok(())
+    match arguments.command {
+        Some(Command::Serve(serve)) => serve::run(&serve),
+        None => serve::run(&arguments.serve),
+    }
 }
 
 /// `error` and its causes in one line; a cause that an error names itself is said once.
