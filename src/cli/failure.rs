@@ -49,6 +49,9 @@ pub(super) enum Failure {
     /// The runtime or a signal handler could not be made.
     #[error("cannot start: {0}")]
     Runtime(#[source] io::Error),
+    /// `config check` found errors.
+    #[error("{0}")]
+    Check(String),
 }
 
 impl Failure {
@@ -59,7 +62,7 @@ impl Failure {
             Self::PublishRefused { reason, .. } | Self::SubscribeRefused { reason, .. } => {
                 reason_exit_code(*reason)
             }
-            Self::Usage(_) => USAGE,
+            Self::Usage(_) | Self::Check(_) => USAGE,
             Self::Timeout(_) => TIMEOUT,
             Self::Input { .. } | Self::Output(_) | Self::Runtime(_) => FAILED,
         }

@@ -5,6 +5,7 @@
 //! happened, and a `hint:` that says what to do.
 
 mod bodies;
+mod check;
 mod connect;
 mod failure;
 mod format;
@@ -49,6 +50,15 @@ enum Command {
     Pub(Box<PublishArguments>),
     /// Subscribe over MQTT and write what comes.
     Sub(Box<SubscribeArguments>),
+    /// Look at a configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Check a configuration, and whether this machine can serve it; binds and writes nothing.
+    Check(ServeArguments),
 }
 
 /// Does what the arguments ask; `serve` returns when the server has stopped.
@@ -61,6 +71,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         Some(Command::Serve(serve)) => serve::run(&serve),
         Some(Command::Pub(publish)) => Ok(publish::run(&publish)?),
         Some(Command::Sub(subscribe)) => Ok(subscribe::run(&subscribe)?),
+        Some(Command::Config(ConfigCommand::Check(serve))) => check::run(&serve),
     }
 }
 

@@ -44,6 +44,19 @@ fn a_cause_is_named_once_whether_the_error_names_it_or_not() {
     assert_eq!(describe(&names_it), "cannot start: disk full");
 }
 
+#[test]
+fn config_check_takes_the_options_of_serve() {
+    let line = [
+        "ternmq", "config", "check", "--config", "f.toml", "--set", "a=1",
+    ];
+    let arguments = Arguments::try_parse_from(line).unwrap();
+    let Some(Command::Config(ConfigCommand::Check(check))) = arguments.command else {
+        panic!("{arguments:?}");
+    };
+    assert_eq!(check.config.as_deref(), Some("f.toml".as_ref()));
+    assert_eq!(check.set, ["a=1"]);
+}
+
 /// Mutant: 0x87 taken out of `reason_exit_code`.
 #[test]
 fn exit_codes_tell_scripts_what_kind_of_failure_it_was() {
@@ -77,6 +90,7 @@ fn exit_codes_tell_scripts_what_kind_of_failure_it_was() {
         (Failure::Client(ClientError::Silent), 6),
         (Failure::Client(ClientError::RetainNotSupported), 1),
         (Failure::Usage(String::new()), 2),
+        (Failure::Check(String::new()), 2),
         (Failure::Timeout(String::new()), 124),
     ];
     for (failure, code) in table {

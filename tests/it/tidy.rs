@@ -31,7 +31,7 @@ const PARTS: [(&str, &[&str], &[&str]); 12] = [
     ),
     (
         "cli",
-        &["client", "config", "engine", "server"],
+        &["client", "config", "engine", "process", "server"],
         &["ternmq_core"],
     ),
     ("client", &[], &["ternmq_mqtt"]),

@@ -1,6 +1,7 @@
-//! `ternmq pub` and `ternmq sub`: arguments in; lines, servers' answers and
+//! `ternmq pub`, `ternmq sub` and `ternmq config check`: arguments in; lines, servers' answers and
 //! exit codes out.
 
+mod check;
 mod publish;
 mod strange_server;
 mod subscribe;
@@ -169,8 +170,8 @@ fn done(server: SocketAddr, arguments: &[&str]) -> String {
 
 #[test]
 fn help_of_each_command_names_what_it_can() {
-    let table: [(&[&str], &[&str]); 3] = [
-        (&["--help"], &["serve", "pub", "sub"]),
+    let table: [(&[&str], &[&str]); 4] = [
+        (&["--help"], &["serve", "pub", "sub", "config"]),
         (
             &["pub", "--help"],
             &[
@@ -191,6 +192,10 @@ fn help_of_each_command_names_what_it_can() {
                 "{props.NAME}",
                 "$share/GROUP",
             ],
+        ),
+        (
+            &["config", "check", "--help"],
+            &["--config <FILE>", "--set <KEY=VALUE>"],
         ),
     ];
     for (arguments, words) in table {
