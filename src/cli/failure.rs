@@ -35,6 +35,9 @@ pub(super) enum Failure {
     /// The time given was over first.
     #[error("{0}")]
     Timeout(String),
+    /// A signal came before everything was confirmed.
+    #[error("interrupted before everything was confirmed")]
+    Interrupted,
     /// A body or a password cannot be read.
     #[error("cannot read {name}: {source}")]
     Input {
@@ -64,7 +67,7 @@ impl Failure {
             }
             Self::Usage(_) | Self::Check(_) => USAGE,
             Self::Timeout(_) => TIMEOUT,
-            Self::Input { .. } | Self::Output(_) | Self::Runtime(_) => FAILED,
+            Self::Interrupted | Self::Input { .. } | Self::Output(_) | Self::Runtime(_) => FAILED,
         }
     }
 
@@ -124,7 +127,7 @@ fn client_hint(error: &ClientError) -> Option<&'static str> {
         }
         ClientError::Silent => Some("try again; --keep-alive says how much silence is too much"),
         ClientError::Closed | ClientError::Lost(_) => Some(
-            "does --url name the port of MQTT? An older server may want --mqtt 3; its log says why",
+            "the server's log says why; it may want --mqtt 3, or --url may name another port than that of MQTT",
         ),
         ClientError::QosNotSupported(_) => Some("ask for a lower --qos"),
         ClientError::RetainNotSupported => Some("leave out --retain"),

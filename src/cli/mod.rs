@@ -9,6 +9,7 @@ mod check;
 mod connect;
 mod failure;
 mod format;
+mod interrupts;
 mod output;
 mod publish;
 mod serve;

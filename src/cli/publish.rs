@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::bodies::{Bodies, BodyArguments};
 use super::connect::{ConnectArguments, needs_mqtt_5, qos, seconds_u32, time};
 use super::failure::Failure;
+use super::interrupts::Interrupts;
 use super::say;
 use crate::client::{Client, Event, Message, Options, Properties, QoS, Reason, check_topic};
 
@@ -128,7 +129,11 @@ impl Plan {
     }
 
     async fn publish(&self, mut bodies: Bodies) -> Result<(), Failure> {
-        let mut client = Client::open(&self.options).await?;
+        let mut interrupts = Interrupts::new()?;
+        let mut client = tokio::select! {
+            opened = Client::open(&self.options) => opened?,
+            () = interrupts.next() => return Err(Failure::Interrupted),
+        };
         if self.verbose {
             say(&format!("connected to {}", self.options.server()));
         }
@@ -140,6 +145,11 @@ impl Plan {
             tokio::select! {
                 event = client.event() => progress.note(event?, &self.template.topic),
                 () = sleep_until(due), if waits => {}
+                // The first is the end of what is published, as the end of lines would be.
+                () = interrupts.next() => match progress.ended {
+                    true => return Err(Failure::Interrupted),
+                    false => progress.ended = true,
+                },
                 body = bodies.next(), if wants && !waits => {
                     self.give(&mut client, &mut progress, body);
                     if let Some(interval) = self.interval {

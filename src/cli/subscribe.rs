@@ -15,9 +15,10 @@ use tokio::time::Instant;
 use super::connect::{ConnectArguments, needs_mqtt_5, qos, seconds_u32, time};
 use super::failure::Failure;
 use super::format::{Form, Template};
+use super::interrupts::Interrupts;
 use crate::client::{Client, Options, QoS, RetainHandling, Subscription, Version, check_filter};
 
-use listen::{End, Interrupts, Listening, until};
+use listen::{End, Listening, until};
 
 /// What to subscribe to, and how to show it.
 #[derive(Debug, Args)]
@@ -139,9 +140,20 @@ impl Plan {
             () = until(deadline) => return Err(self.timed_out(0)),
         };
         let mut listening = Listening::new(self, opened, deadline)?;
-        let end = listening.listen(&mut interrupts).await?;
+        let listened = listening.listen(&mut interrupts).await;
         let (seen, complete) = (listening.seen, listening.has_enough());
-        listening.client.close().await?;
+        let end = match listened {
+            Ok(end) => {
+                listening.client.close().await?;
+                end
+            }
+            Err(failure @ Failure::Client(_)) => return Err(failure),
+            Err(failure) => {
+                // It explains more than what may go wrong with the goodbye.
+                let _ = listening.client.close().await;
+                return Err(failure);
+            }
+        };
         match end {
             End::TimedOut => Err(self.timed_out(seen)),
             End::Idle if !complete && self.count.is_some() => Err(self.timed_out(seen)),

@@ -81,7 +81,7 @@ impl Client {
         };
         let mut client = Self {
             socket,
-            machine: Machine::new(limits, WINDOW),
+            machine: Machine::new(limits, window(options.version)),
             began: Instant::now(),
             sending: false,
             unconfirmed: BTreeMap::new(),
@@ -291,6 +291,15 @@ fn event(event: ClientEvent<'_>) -> Result<Option<Event>, ClientError> {
     })
 }
 
+/// MQTT 5.0 servers say what they take; of others mosquitto, for one, ends a connection with more
+/// than [`WINDOW_BEFORE_5`] messages of QoS 2 on their way.
+fn window(version: Version) -> u16 {
+    match version {
+        Version::V5 => WINDOW,
+        Version::V31 | Version::V311 => WINDOW_BEFORE_5,
+    }
+}
+
 async fn until(due: Option<Instant>) {
     match due {
         Some(due) => sleep_until(due.into()).await,
@@ -302,8 +311,10 @@ async fn until(due: Option<Instant>) {
 pub const OPEN_SECONDS: u64 = 10;
 /// Seconds that the last bytes may take to leave, and then the server to close.
 pub const CLOSE_SECONDS: u64 = 5;
-/// Messages above QoS 0 that may wait for their confirmation.
+/// Messages above QoS 0 that may wait for their confirmation; fewer if the server says so.
 pub const WINDOW: u16 = 1_000;
+/// The same before MQTT 5.0, where servers cannot say so.
+pub const WINDOW_BEFORE_5: u16 = 20;
 /// Bytes of bodies that may wait for their confirmation; one more body may begin below it.
 pub const WINDOW_BYTES: usize = 16 << 20;
 /// Unwritten bytes above which nothing more is published.

@@ -4,11 +4,11 @@
 use std::future::pending;
 use std::io;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 
 use super::Plan;
 use crate::cli::failure::Failure;
+use crate::cli::interrupts::Interrupts;
 use crate::cli::output::Output;
 use crate::cli::say;
 use crate::client::{Client, Event, Message, Reason};
@@ -154,29 +154,6 @@ impl<'a> Listening<'a> {
             self.client.acknowledge(id)?;
         }
         Ok(())
-    }
-}
-
-/// Ctrl-C and SIGTERM.
-pub(super) struct Interrupts {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Interrupts {
-    pub(super) fn new() -> Result<Self, Failure> {
-        let on = |kind| signal(kind).map_err(Failure::Runtime);
-        Ok(Self {
-            interrupt: on(SignalKind::interrupt())?,
-            terminate: on(SignalKind::terminate())?,
-        })
-    }
-
-    pub(super) async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
     }
 }
 

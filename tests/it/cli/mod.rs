@@ -9,7 +9,7 @@ mod subscribe;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -61,15 +61,22 @@ fn mqtt(server: &Process) -> SocketAddr {
 
 impl Running {
     /// Starts a command, `input` being all of its standard input.
-    fn start(mut command: Command, input: &[u8]) -> Self {
+    fn start(command: Command, input: &[u8]) -> Self {
+        let (running, mut stdin) = Self::open(command);
+        let input = input.to_vec();
+        // A command that does not read its input is none of the writer's business.
+        thread::spawn(move || stdin.write_all(&input).ok());
+        running
+    }
+
+    /// Starts a command whose standard input stays open.
+    fn open(mut command: Command) -> (Self, ChildStdin) {
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        let (mut stdin, input) = (child.stdin.take().unwrap(), input.to_vec());
-        // A command that does not read its input is none of the writer's business.
-        thread::spawn(move || stdin.write_all(&input).ok());
+        let stdin = child.stdin.take().unwrap();
         let mut stdout = child.stdout.take().unwrap();
         let stdout = thread::spawn(move || {
             let mut all = Vec::new();
@@ -85,12 +92,13 @@ impl Running {
                 }
             }
         });
-        Self {
+        let running = Self {
             child,
             stdout: Some(stdout),
             said,
             heard: Vec::new(),
-        }
+        };
+        (running, stdin)
     }
 
     /// A `sub --verbose` that has subscribed to everything it was asked for.

@@ -1,5 +1,7 @@
 //! `ternmq pub` against our server.
 
+use std::io::Write;
+
 use super::{Running, client, done, mqtt, run, run_with};
 use crate::support::process::Home;
 
@@ -234,15 +236,26 @@ fn a_will_is_published_when_its_client_vanishes() {
         "--will-body",
         "vanished",
     ];
-    let mut command = client(mqtt(&server), &will);
-    let mut child = command
-        .stdin(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut said = [0; 1];
-    std::io::Read::read_exact(child.stderr.as_mut().unwrap(), &mut said).unwrap();
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let (mut publisher, _stdin) = Running::open(client(mqtt(&server), &will));
+    publisher.wait_for("connected");
+    drop(publisher);
     assert_eq!(listener.finish().stdout, "vanished\n");
+}
+
+/// Mutant: the first signal ends it at once, without a goodbye.
+#[test]
+fn a_signal_ends_lines_after_their_confirms_and_with_a_goodbye() {
+    let server = Home::new("").start();
+    let one = ["--count", "1", "--format", "{body}"];
+    let listener = Running::subscribed(mqtt(&server), &[&["a"], &one[..]].concat());
+    let watcher = Running::subscribed(mqtt(&server), &[&["gone"], &one[..]].concat());
+    let lines = ["pub", "a", "--lines", "-v", "--will-topic", "gone"];
+    let (mut publisher, mut stdin) = Running::open(client(mqtt(&server), &lines));
+    stdin.write_all(b"one\n").unwrap();
+    assert_eq!(listener.finish().stdout, "one\n");
+    publisher.signal("-INT");
+    publisher.wait_for("confirmed: 1");
+    assert_eq!(publisher.finish().code, Some(0));
+    done(mqtt(&server), &["pub", "gone", "no will"]);
+    assert_eq!(watcher.finish().stdout, "no will\n");
 }

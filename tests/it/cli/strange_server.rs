@@ -1,8 +1,9 @@
 //! Clients against servers that our own is not: written down byte by byte.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use super::{Running, client, run};
 
@@ -175,4 +176,32 @@ fn bytes_that_are_no_mqtt_are_an_error_and_no_panic() {
         assert_eq!(outcome.code, Some(code), "{}", outcome.stderr);
         assert!(outcome.stderr.contains("hint:"), "{}", outcome.stderr);
     }
+}
+
+/// Mutant: `WINDOW` for every version.
+#[test]
+fn before_mqtt_5_no_more_than_20_messages_wait() {
+    let (address, server) = server(|mut stream, _| {
+        stream.write_all(b"\x20\x02\x00\x00").unwrap();
+        let sent: Vec<_> = (0..20).map(|_| packet(&mut stream)).collect();
+        stream
+            .set_read_timeout(Some(Duration::from_millis(200)))
+            .unwrap();
+        let more = stream.read(&mut [0]).unwrap_err();
+        assert_eq!(more.kind(), ErrorKind::WouldBlock);
+        stream.set_read_timeout(None).unwrap();
+        for publish in sent {
+            stream
+                .write_all(&[b"\x40\x02", &publish[5..7]].concat())
+                .unwrap();
+        }
+        let publish = packet(&mut stream);
+        stream
+            .write_all(&[b"\x40\x02", &publish[5..7]].concat())
+            .unwrap();
+        assert_eq!(packet(&mut stream), b"\xe0\x00");
+    });
+    let outcome = run(address, &["pub", "t", "x", "--repeat", "21", "--mqtt", "3"]);
+    server.join().unwrap();
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
 }
