@@ -11,7 +11,7 @@ use crate::cli::failure::Failure;
 use crate::cli::interrupts::Interrupts;
 use crate::cli::output::Output;
 use crate::cli::say;
-use crate::client::{Client, Event, Message, Reason};
+use crate::client::{Client, ClientError, Event, Message, Reason};
 
 /// Why listening ended while the connection was well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub(super) struct Listening<'a> {
     ids: Vec<u16>,
     writing: bool,
     subscribed: bool,
+    /// What ends it when the lines before it are written.
+    failure: Option<Failure>,
 }
 
 impl<'a> Listening<'a> {
@@ -62,6 +64,7 @@ impl<'a> Listening<'a> {
             ids: Vec::new(),
             writing: false,
             subscribed: false,
+            failure: None,
         })
     }
 
@@ -81,13 +84,7 @@ impl<'a> Listening<'a> {
                     }
                 }
                 event = self.client.event(), if !self.writing => {
-                    self.take(event?)?;
-                    while self.batch.len() < BATCH_BYTES
-                        && !self.is_complete()
-                        && let Some(event) = self.client.ready_event()?
-                    {
-                        self.take(event)?;
-                    }
+                    self.gather(event)?;
                     if !self.batch.is_empty() {
                         last = Instant::now();
                         self.writing = true;
@@ -100,6 +97,32 @@ impl<'a> Listening<'a> {
             }
         }
         Ok(End::Done)
+    }
+
+    /// Takes an event and those that have come with it. A failure among them waits until the lines
+    /// before it are written.
+    fn gather(&mut self, event: Result<Event, ClientError>) -> Result<(), Failure> {
+        let mut next = event.map(Some);
+        let failure = loop {
+            match next {
+                Ok(None) => return Ok(()),
+                Ok(Some(event)) => {
+                    if let Err(failure) = self.take(event) {
+                        break failure;
+                    }
+                }
+                Err(error) => break error.into(),
+            }
+            if self.batch.len() >= BATCH_BYTES || self.is_complete() {
+                return Ok(());
+            }
+            next = self.client.ready_event();
+        };
+        if self.batch.is_empty() {
+            return Err(failure);
+        }
+        self.failure = Some(failure);
+        Ok(())
     }
 
     fn is_complete(&self) -> bool {
@@ -150,6 +173,9 @@ impl<'a> Listening<'a> {
 
     fn acknowledge(&mut self) -> Result<(), Failure> {
         self.writing = false;
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
+        }
         for id in std::mem::take(&mut self.ids) {
             self.client.acknowledge(id)?;
         }

@@ -163,6 +163,39 @@ fn silence_is_filled_with_pings_and_unanswered_ones_are_code_6() {
     );
 }
 
+/// Mutant: the failure returned at once by `gather`.
+#[test]
+fn lines_before_a_goodbye_are_written() {
+    let (address, server) = server(|mut stream, _| {
+        stream.write_all(ACCEPTED).unwrap();
+        assert_eq!(packet(&mut stream)[0], 0x82);
+        let goodbye =
+            b"\x90\x04\x00\x01\x00\x01\x30\x05\x00\x01t\x00a\x30\x05\x00\x01t\x00b\xe0\x01\x8b";
+        stream.write_all(goodbye).unwrap();
+    });
+    let outcome = run(address, &["sub", "t", "--format", "{body}"]);
+    server.join().unwrap();
+    assert_eq!(outcome.code, Some(6), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("server shutting down"),
+        "{}",
+        outcome.stderr
+    );
+    assert_eq!(outcome.stdout, "a\nb\n");
+}
+
+#[test]
+fn what_is_confirmed_stays_so_without_a_goodbye() {
+    let (address, server) = server(|mut stream, _| {
+        stream.write_all(ACCEPTED).unwrap();
+        assert_eq!(packet(&mut stream)[0], 0x32);
+        stream.write_all(b"\x40\x02\x00\x01\xe0\x01\x8b").unwrap();
+    });
+    let outcome = run(address, &["pub", "t", "x"]);
+    server.join().unwrap();
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+}
+
 #[test]
 fn bytes_that_are_no_mqtt_are_an_error_and_no_panic() {
     let page = "HTTP/1.1 400 Bad Request\r\n\r\n";
