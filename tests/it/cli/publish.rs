@@ -106,7 +106,7 @@ fn a_file_of_a_mebibyte_arrives_whole() {
     assert!(listener.finish().stdout == sent);
 }
 
-/// More than the window: it turns over many times. Mutant: no wait for `client.unconfirmed()`.
+/// More than the window: it turns over many times.
 #[test]
 fn many_lines_are_confirmed_in_order_before_the_end() {
     let server = Home::new("").start();
