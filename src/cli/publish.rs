@@ -146,10 +146,12 @@ impl Plan {
                 event = client.event() => progress.note(event?, &self.template.topic),
                 () = sleep_until(due), if waits => {}
                 // The first is the end of what is published, as the end of lines would be.
-                () = interrupts.next() => match progress.ended {
-                    true => return Err(Failure::Interrupted),
-                    false => progress.ended = true,
-                },
+                () = interrupts.next() => {
+                    if progress.ended {
+                        return Err(Failure::Interrupted);
+                    }
+                    progress.ended = true;
+                }
                 body = bodies.next(), if wants && !waits => {
                     self.give(&mut client, &mut progress, body);
                     if let Some(interval) = self.interval {

@@ -34,6 +34,8 @@ pub(super) struct Listening<'a> {
     deadline: Option<Instant>,
     /// Messages taken.
     pub(super) seen: u64,
+    /// When the last of them came, or the connection was made.
+    last: Instant,
     /// Lines not yet given to the output, at most [`BATCH_BYTES`] and one message.
     batch: Vec<u8>,
     /// Ids to acknowledge once those lines are written.
@@ -60,6 +62,7 @@ impl<'a> Listening<'a> {
             output: Output::start(io::stdout()),
             deadline,
             seen: 0,
+            last: Instant::now(),
             batch: Vec::new(),
             ids: Vec::new(),
             writing: false,
@@ -70,9 +73,8 @@ impl<'a> Listening<'a> {
 
     /// Nothing is read while lines are written, so a slow reader slows the server down.
     pub(super) async fn listen(&mut self, interrupts: &mut Interrupts) -> Result<End, Failure> {
-        let mut last = Instant::now();
         while self.writing || !self.is_complete() {
-            let idle = self.plan.idle.map(|time| last + time);
+            let idle = self.plan.idle.map(|time| self.last + time);
             tokio::select! {
                 written = self.output.written(), if self.writing => {
                     match written {
@@ -85,8 +87,8 @@ impl<'a> Listening<'a> {
                 }
                 event = self.client.event(), if !self.writing => {
                     self.gather(event)?;
-                    if !self.batch.is_empty() {
-                        last = Instant::now();
+                    // A template may write nothing; the message was taken all the same.
+                    if !self.batch.is_empty() || !self.ids.is_empty() {
                         self.writing = true;
                         self.output.write(std::mem::take(&mut self.batch));
                     }
@@ -152,6 +154,7 @@ impl<'a> Listening<'a> {
             return;
         }
         self.seen += 1;
+        self.last = Instant::now();
         self.plan.form.write(message, &mut self.batch);
         self.ids.extend(id);
     }

@@ -58,6 +58,22 @@ fn what_nobody_read_is_not_acknowledged() {
     assert_eq!(done(mqtt(&server), &again), "kept\n");
 }
 
+/// Mutant: only `batch` asked before lines are given to the output.
+#[test]
+fn a_message_that_a_template_writes_nothing_of_is_acknowledged() {
+    let server = Home::new("").start();
+    let session = ["sub", "a", "--id", "keeper", "--session-expiry", "1h"];
+    done(mqtt(&server), &[&session[..], &["--count", "0"]].concat());
+    done(mqtt(&server), &["pub", "a", "x"]);
+    let silent = ["--count", "1", "--format", "\\c"];
+    assert_eq!(done(mqtt(&server), &[&session[..], &silent].concat()), "");
+    let again = run(
+        mqtt(&server),
+        &[&session[..], &["--idle", "200ms"]].concat(),
+    );
+    assert_eq!(again.stdout, "");
+}
+
 #[test]
 fn time_that_runs_out_is_code_124_and_idleness_is_not() {
     let server = Home::new("").start();
