@@ -79,6 +79,19 @@ impl Protocols {
     }
 }
 
+/// As a list for humans: `mqtt, http`.
+impl fmt::Display for Protocols {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Only(list) => {
+                let names: Vec<&str> = list.iter().map(|protocol| protocol.as_str()).collect();
+                f.write_str(&names.join(", "))
+            }
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for Protocols {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ProtocolsVisitor)
@@ -122,7 +135,6 @@ pub(super) struct ListenerSection {
     #[serde(deserialize_with = "bind_address")]
     bind: Option<SocketAddr>,
     protocols: Option<Protocols>,
-    #[serde(default)]
     proxy_protocol: ProxyProtocol,
     #[serde(deserialize_with = "networks")]
     proxy_from: Vec<IpNet>,
