@@ -39,7 +39,7 @@ pub use addresses::{AddressSection, QueueSection};
 pub use environment::Variable;
 pub use error::{ConfigError, MAX_FILE_BYTES, MAX_SET_BYTES, Place, Problem};
 pub use limits::{FrameLimits, Limits};
-pub use listeners::{Listener, Protocol, Protocols};
+pub use listeners::{Listener, Protocol, Protocols, ProxyProtocol};
 pub use logging::{Format, Level, Logging};
 pub use mqtt::Mqtt;
 pub use rest::Rest;

@@ -15,6 +15,7 @@ mod full_disk;
 mod limits;
 mod mqtt;
 mod process;
+mod proxy;
 mod recovery;
 mod rest;
 mod stomp;
