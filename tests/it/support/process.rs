@@ -53,7 +53,7 @@ impl Home {
         self.start_with(&[])
     }
 
-    /// The same, with some keys set as by `--set`.
+    /// As [`Home::start`], with some keys set by `--set`.
     pub(crate) fn start_with(&self, sets: &[&str]) -> Process {
         let binary =
             std::env::var_os("TERNMQ_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_ternmq").into());
