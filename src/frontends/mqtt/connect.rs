@@ -40,7 +40,9 @@ impl State {
             ));
         }
         self.keep_alive_s = packet.keep_alive_s;
-        if let Some(max) = self.options.max_keep_alive_s
+        // Who cannot be told of another keep-alive gets the one it asks for.
+        if packet.version == Version::V5
+            && let Some(max) = self.options.max_keep_alive_s
             && (self.keep_alive_s == 0 || self.keep_alive_s > max)
         {
             self.keep_alive_s = max;

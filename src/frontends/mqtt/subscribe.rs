@@ -7,8 +7,8 @@ use ternmq_core::effect::Answer;
 use ternmq_core::error::Refusal;
 use ternmq_mqtt::topic::Filter;
 use ternmq_mqtt::{
-    Packet, Properties, PropertyId, RetainHandling, SubAck, Subscribe, SubscribeOptions, UnsubAck,
-    Unsubscribe, Version,
+    Packet, PropertiesBuf, PropertyId, RetainHandling, SubAck, Subscribe, SubscribeOptions,
+    UnsubAck, Unsubscribe, Value, Version,
 };
 
 use super::options::is_denied;
@@ -133,21 +133,15 @@ impl State {
             return Ok(());
         };
         let id = request.id;
-        let properties = Properties::default();
+        let unbound = matches!(answer, Answer::Unbound(_));
         let mut own = Vec::new();
-        let reasons;
-        let packet = match answer {
+        let reasons = match answer {
             Answer::Bound(granted) => {
+                own = request.own;
                 let granted = granted.into_iter().map(|one| {
                     one.unwrap_or_else(|refusal| reason::of(refusal, reason::FILTER_INVALID))
                 });
-                reasons = merged(request.codes, granted);
-                own = request.own;
-                Packet::SubAck(SubAck {
-                    id,
-                    properties,
-                    reasons: &reasons,
-                })
+                merged(request.codes, granted)
             }
             Answer::Unbound(existed) => {
                 let existed = existed.into_iter().map(|existed| {
@@ -157,22 +151,10 @@ impl State {
                         reason::NO_SUBSCRIPTION
                     }
                 });
-                reasons = merged(request.codes, existed);
-                Packet::UnsubAck(UnsubAck {
-                    id,
-                    properties,
-                    reasons: &reasons,
-                })
+                merged(request.codes, existed)
             }
             // Too much for one request: none of its filters is granted.
-            Answer::Refused(Refusal::TooLarge) => {
-                reasons = vec![reason::QUOTA; request.codes.len()];
-                Packet::SubAck(SubAck {
-                    id,
-                    properties,
-                    reasons: &reasons,
-                })
-            }
+            Answer::Refused(Refusal::TooLarge) => vec![reason::QUOTA; request.codes.len()],
             _ => {
                 return Err(Exit::close(
                     reason::IMPLEMENTATION,
@@ -187,6 +169,21 @@ impl State {
                 "subscription refused, for which MQTT 3.1 has no word",
             ));
         }
+        let words = words(&reasons);
+        let (properties, reasons) = (words.properties(), reasons.as_slice());
+        let packet = if unbound {
+            Packet::UnsubAck(UnsubAck {
+                id,
+                properties,
+                reasons,
+            })
+        } else {
+            Packet::SubAck(SubAck {
+                id,
+                properties,
+                reasons,
+            })
+        };
         let written = self.sender.put(turn.output.buffer(), &packet);
         written.map_err(|error| Exit::close(reason::TOO_LARGE, error.to_string()))?;
         self.show_own(own, turn);
@@ -211,6 +208,23 @@ fn request(target: BindTarget, options: SubscribeOptions, id: u32) -> BindReques
         },
     }
 }
+
+/// A Reason String that says of the first refused filters what is wrong with them.
+fn words(reasons: &[u8]) -> PropertiesBuf {
+    let refused = (1..).zip(reasons);
+    let texts: Vec<String> = refused
+        .filter_map(|(n, code)| Some(format!("filter {n}: {}", reason::words(*code)?)))
+        .take(EXPLAINED_FILTERS)
+        .collect();
+    let mut words = PropertiesBuf::new();
+    if !texts.is_empty() {
+        let _ = words.push(PropertyId::ReasonString, Value::Text(&texts.join("; ")));
+    }
+    words
+}
+
+/// Refused filters of a request that are explained.
+const EXPLAINED_FILTERS: usize = 8;
 
 /// The codes that were known, and the core's in the places between.
 fn merged(known: Vec<Option<u8>>, answered: impl IntoIterator<Item = u8>) -> Vec<u8> {

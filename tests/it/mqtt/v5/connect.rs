@@ -247,7 +247,8 @@ async fn r20_a_stop_says_so_or_names_another_server() {
     let five = clean(&server, "five");
     server.stop().await;
     let said = five.expect_disconnect(0x9c);
-    assert_eq!(said, [string(SERVER_REFERENCE, "other:1883")]);
+    let words = string(REASON, "the server is stopping");
+    assert_eq!(said, [string(SERVER_REFERENCE, "other:1883"), words]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,4 +6,5 @@ mod cross;
 mod deliver;
 mod foreign;
 mod publish;
+mod reasons;
 mod subscribe;

@@ -108,7 +108,12 @@ async fn r58_unsuback_says_what_there_was() {
     client.subscribe5(&[], &[("a", 1), ("$share/g/a", 1)]);
     let filters = ["b", "a", "a/#/b", "$share/g/a", "$share/h/a", "a"];
     client.send(&unsubscribe(7, &filters));
-    client.expect(&[0xb0, 9, 0, 7, 0, 0x11, 0, 0x8f, 0, 0x11, 0x11]);
+    let answer = client.packet();
+    assert_eq!(answer.id_of(0xb0).unwrap(), 7);
+    let (said, codes) = read_block(&answer.body[2..]);
+    assert_eq!(codes, [0x11, 0, 0x8f, 0, 0x11, 0x11]);
+    let words = "filter 3: not a topic filter, or one that is too long or too deep";
+    assert_eq!(said, [string(REASON, words)]);
 }
 
 /// Mutant caught: a second round that never comes.
