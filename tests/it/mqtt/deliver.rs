@@ -1,6 +1,7 @@
 //! Deliveries: packet ids, acknowledgements, slow readers (rules 44, 69; law L22).
 
-use super::client::{ACCEPTED, Client, PINGREQ, puback, publish};
+use super::client::{Client, PINGREQ, puback, publish};
+use super::version::BOTH;
 use crate::support::Server;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -112,40 +113,42 @@ async fn l22_room_comes_back_whatever_was_delivered() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r69_a_slow_reader_loses_qos_0_keeps_qos_1_and_hurts_nobody() {
-    let server = Server::start_with(&["limits.subscription_bytes=\"1MiB\""]).await;
-    let mut slow = Client::kept(&server, "slow", ACCEPTED);
-    slow.subscribe(&[("r69/zero", 0), ("r69/one", 1)]);
-    let mut steady = Client::clean(&server, "steady");
-    steady.subscribe(&[("r69/steady", 0)]);
-    let mut publisher = Client::clean(&server, "publisher");
-    // 100 MB of QoS 0: far above socket buffers, the outbox and the budget.
-    let body = vec![0u8; 10_000];
-    for round in 0..100u32 {
-        for _ in 0..100 {
-            publisher.send(&publish(0x30, "r69/zero", 0, &body));
+    for version in BOTH {
+        let server = Server::start_with(&["limits.subscription_bytes=\"1MiB\""]).await;
+        let mut slow = version.kept(&server, "slow", false);
+        slow.subscribe(&[("r69/zero", 0), ("r69/one", 1)]);
+        let mut steady = version.clean(&server, "steady");
+        steady.subscribe(&[("r69/steady", 0)]);
+        let mut publisher = version.clean(&server, "publisher");
+        // 100 MB of QoS 0: far above socket buffers, the outbox and the budget.
+        let body = vec![0u8; 10_000];
+        for round in 0..100u32 {
+            for _ in 0..100 {
+                publisher.send(&version.publish(0x30, "r69/zero", 0, &body));
+            }
+            publisher.publish("r69/one", &round.to_be_bytes());
+            publisher.send(&version.publish(0x30, "r69/steady", 0, &round.to_be_bytes()));
+            steady.expect_message("r69/steady", &round.to_be_bytes());
+            let used = server.metric("ternmq_memory_used_bytes").await;
+            assert!(used < 4 << 20, "{used} in round {round}");
         }
-        publisher.publish("r69/one", &round.to_be_bytes());
-        publisher.send(&publish(0x30, "r69/steady", 0, &round.to_be_bytes()));
-        steady.expect_message("r69/steady", &round.to_be_bytes());
-        let used = server.metric("ternmq_memory_used_bytes").await;
-        assert!(used < 4 << 20, "{used} in round {round}");
-    }
-    let dropped = "ternmq_messages_dropped_total{reason=\"slow_subscriber\"}";
-    let dropped = server.metric(dropped).await;
-    assert!(dropped > 0);
-    let (mut zero, mut one) = (0, 0u32);
-    while one < 100 {
-        let message = slow.message();
-        if message.topic == "r69/zero" {
-            zero += 1;
-            continue;
+        let dropped = "ternmq_messages_dropped_total{reason=\"slow_subscriber\"}";
+        let dropped = server.metric(dropped).await;
+        assert!(dropped > 0);
+        let (mut zero, mut one) = (0, 0u32);
+        while one < 100 {
+            let message = slow.message();
+            if message.topic == "r69/zero" {
+                zero += 1;
+                continue;
+            }
+            assert_eq!(message.body, one.to_be_bytes());
+            slow.send(&puback(message.id));
+            one += 1;
         }
-        assert_eq!(message.body, one.to_be_bytes());
-        slow.send(&puback(message.id));
-        one += 1;
+        assert!(zero + dropped <= 10_000);
+        // It gets QoS 0 again.
+        publisher.send(&version.publish(0x30, "r69/zero", 0, b"fresh"));
+        while slow.message().body != b"fresh" {}
     }
-    assert!(zero + dropped <= 10_000);
-    // It gets QoS 0 again.
-    publisher.send(&publish(0x30, "r69/zero", 0, b"fresh"));
-    while slow.message().body != b"fresh" {}
 }

@@ -1,6 +1,7 @@
 //! SUBSCRIBE and UNSUBSCRIBE (rules 52-64).
 
 use super::client::{Client, puback, publish, subscribe, unsubscribe};
+use super::version::BOTH;
 use crate::support::Server;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -109,52 +110,56 @@ async fn r58_unsubscribe_takes_exactly_its_filter_and_is_always_answered() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r63_wildcards_at_the_front_leave_dollar_topics_out() {
-    let server = Server::start().await;
-    let mut client = Client::clean(&server, "r63");
-    client.subscribe(&[("#", 1), ("+/x", 1), ("+/+", 1), ("+/#", 1)]);
-    client.publish("$r63/x", b"unseen");
-    client.publish("r63/x", b"seen");
-    client.expect_message("r63/x", b"seen");
-    assert_eq!(client.subscribe(&[("$r63/#", 1)]), [1]);
-    client.publish("$r63/x", b"seen now");
-    client.expect_message("$r63/x", b"seen now");
+    for version in BOTH {
+        let server = Server::start().await;
+        let mut client = version.clean(&server, "r63");
+        client.subscribe(&[("#", 1), ("+/x", 1), ("+/+", 1), ("+/#", 1)]);
+        client.publish("$r63/x", b"unseen");
+        client.publish("r63/x", b"seen");
+        client.expect_message("r63/x", b"seen");
+        assert_eq!(client.subscribe(&[("$r63/#", 1)]), [1]);
+        client.publish("$r63/x", b"seen now");
+        client.expect_message("$r63/x", b"seen now");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r64_levels_match_byte_by_byte() {
-    let server = Server::start().await;
-    let table: [(&str, &[&str]); 9] = [
-        ("a/#", &["a", "a/", "a/b", "a/b/c"]),
-        ("a/+", &["a/", "a/b"]),
-        ("+/b", &["/b", "a/b", "A/b", "a /b"]),
-        ("/a", &["/a"]),
-        ("+/+", &["/b", "/a", "a/", "a/b", "A/b", "a /b"]),
-        ("+", &["a"]),
-        ("a//c", &["a//c"]),
-        ("a/+/c", &["a//c", "a/b/c"]),
-        ("A/b", &["A/b"]),
-    ];
-    let topics = ["a", "a/", "a/b", "a/b/c", "/a", "/b", "A/b", "a//c", "a /b"];
-    for (filter, wanted) in table {
-        let mut client = Client::clean(&server, "r64");
-        client.subscribe(&[(filter, 0), ("end", 0)]);
-        for topic in topics.iter().chain(&["end"]) {
-            client.send(&publish(0x30, topic, 0, b"x"));
-        }
-        let mut found = Vec::new();
-        loop {
-            let message = client.message();
-            if message.topic == "end" {
-                break;
+    for version in BOTH {
+        let server = Server::start().await;
+        let table: [(&str, &[&str]); 9] = [
+            ("a/#", &["a", "a/", "a/b", "a/b/c"]),
+            ("a/+", &["a/", "a/b"]),
+            ("+/b", &["/b", "a/b", "A/b", "a /b"]),
+            ("/a", &["/a"]),
+            ("+/+", &["/b", "/a", "a/", "a/b", "A/b", "a /b"]),
+            ("+", &["a"]),
+            ("a//c", &["a//c"]),
+            ("a/+/c", &["a//c", "a/b/c"]),
+            ("A/b", &["A/b"]),
+        ];
+        let topics = ["a", "a/", "a/b", "a/b/c", "/a", "/b", "A/b", "a//c", "a /b"];
+        for (filter, wanted) in table {
+            let mut client = version.clean(&server, "r64");
+            client.subscribe(&[(filter, 0), ("end", 0)]);
+            for topic in topics.iter().chain(&["end"]) {
+                client.send(&version.publish(0x30, topic, 0, b"x"));
             }
-            found.push(message.topic);
+            let mut found = Vec::new();
+            loop {
+                let message = client.message();
+                if message.topic == "end" {
+                    break;
+                }
+                found.push(message.topic);
+            }
+            let mut wanted: Vec<String> = wanted.iter().map(|topic| (*topic).to_owned()).collect();
+            if filter == "a/#" {
+                wanted.push("a//c".into());
+            }
+            wanted.sort();
+            found.sort();
+            assert_eq!(found, wanted, "{filter}");
         }
-        let mut wanted: Vec<String> = wanted.iter().map(|topic| (*topic).to_owned()).collect();
-        if filter == "a/#" {
-            wanted.push("a//c".into());
-        }
-        wanted.sort();
-        found.sort();
-        assert_eq!(found, wanted, "{filter}");
     }
 }
