@@ -221,6 +221,7 @@ impl Broker {
                 queue: QueueId(0),
                 sequence: 0,
                 origin: None,
+                named: false,
             };
             self.counts.delivered += 1;
             return self.send(connection, after, delivery, pass);

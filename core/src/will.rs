@@ -99,12 +99,23 @@ impl Broker {
         }
     }
 
-    /// Publishes the will of a session, if it has one.
+    /// Publishes the will of a session, if it has one. What was allowed when its client connected may
+    /// be denied by now: a will outlives the configuration of its time.
     pub(crate) fn publish_will(&mut self, session: SessionRef, pass: &mut Pass<'_>) {
-        if let Some(will) = self.take_will(session, pass) {
-            let publish = self.publish_of(&will);
-            self.carry_will(publish, pass);
+        let Some(will) = self.take_will(session, pass) else {
+            return;
+        };
+        let address = &will.run.envelope.address;
+        if self
+            .denied_wills
+            .iter()
+            .any(|denied| denied.matches(address))
+        {
+            self.counts.dropped_denied += 1;
+            return pass.out.garbage.push(will.run);
         }
+        let publish = self.publish_of(&will);
+        self.carry_will(publish, pass);
     }
 
     fn publish_of(&self, will: &Will) -> Publish {

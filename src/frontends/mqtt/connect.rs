@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ternmq_core::command::{Attach, Will};
 use ternmq_core::effect::Answer;
 use ternmq_core::error::Refusal;
+use ternmq_core::ids::Now;
 use ternmq_mqtt::{Connect, PropertiesBuf, PropertyId, Sender, Terms, Value, Version};
 
 use super::{Exit, Flow, State, reason};
@@ -123,10 +124,11 @@ impl State {
     }
 
     /// Whether a session is resumed.
-    pub(super) fn answer_connect(&mut self, answer: &Answer) -> Result<bool, Exit> {
+    pub(super) fn answer_connect(&mut self, answer: &Answer, now: Now) -> Result<bool, Exit> {
         match answer {
-            Answer::Attached { present } => {
+            Answer::Attached { present, reserved } => {
                 self.connected = true;
+                self.resume_own(reserved, now);
                 Ok(*present)
             }
             Answer::Refused(why) => {

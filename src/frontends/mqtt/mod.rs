@@ -246,7 +246,7 @@ impl Mqtt {
 
     /// CONNACK, and what was parked behind CONNECT.
     fn accept(&mut self, answer: &Answer, turn: &mut Turn<'_>) -> Result<(), Ended> {
-        let present = self.state.answer_connect(answer);
+        let present = self.state.answer_connect(answer, turn.now);
         let present = present.map_err(|exit| self.leave(exit, turn))?;
         let properties = self.state.announcements();
         let accept = Accept {

@@ -90,14 +90,21 @@ impl State {
     /// What a filter stands for, or why nobody may have that.
     fn target(&self, filter: Filter<'_>) -> Result<BindTarget, u8> {
         let deny = &self.options.deny;
-        if is_denied(deny, filter.text) || is_denied(deny, filter.pattern) {
+        let target = self.target_of(filter);
+        let queue_denied = match &target {
+            Ok(BindTarget::Queue { address, .. }) => {
+                is_denied(deny, &address.render(Dialect::Mqtt))
+            }
+            _ => false,
+        };
+        if queue_denied || is_denied(deny, filter.text) || is_denied(deny, filter.pattern) {
             return Err(if self.options.obscure_denied {
                 reason::UNSPECIFIED
             } else {
                 reason::NOT_AUTHORIZED
             });
         }
-        self.target_of(filter)
+        target
     }
 
     fn target_of(&self, filter: Filter<'_>) -> Result<BindTarget, u8> {

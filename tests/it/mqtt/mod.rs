@@ -11,6 +11,7 @@ mod load;
 mod publish;
 mod resume;
 mod retain;
+mod rights;
 mod shared;
 mod subscribe;
 mod v5;

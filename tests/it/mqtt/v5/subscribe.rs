@@ -1,6 +1,7 @@
 //! SUBSCRIBE and UNSUBSCRIBE of a 5.0 client (rules 51-58, 63).
 
 use super::super::client::Client;
+use super::super::version::BOTH;
 use super::client::*;
 use crate::support::Server;
 
@@ -114,6 +115,32 @@ async fn r58_unsuback_says_what_there_was() {
     assert_eq!(codes, [0x11, 0, 0x8f, 0, 0x11, 0x11]);
     let words = "filter 3: not a topic filter, or one that is too long or too deep";
     assert_eq!(said, [string(REASON, words)]);
+}
+
+/// Mutant caught: an attachment that forgets them, or that tells them at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r63_the_servers_own_topics_are_told_again_to_a_resumed_session() {
+    let interval = ["mqtt.sys_interval_s=1"];
+    let server = Server::start_with(&interval).await;
+    for version in BOTH {
+        let mut client = version.kept(&server, "r63", false);
+        assert_eq!(
+            client.subscribe(&[("$SYS/broker/version", 1), ("#", 1)]),
+            [1, 1]
+        );
+        assert!(client.message().retain);
+        client.disconnect();
+        let mut client = version.kept(&server, "r63", true);
+        let told = client.message();
+        assert_eq!(told.topic, "$SYS/broker/version");
+        assert!(!told.retain);
+        client.send(&version.unsubscribe(2, &["$SYS/broker/version"]));
+        client.packet();
+        client.disconnect();
+        let mut client = version.kept(&server, "r63", true);
+        client.ping();
+        version.clean(&server, "r63").disconnect();
+    }
 }
 
 /// Mutant caught: a second round that never comes.
