@@ -72,25 +72,6 @@ impl Filter {
         Ok(Self(dialect.parse(text, Kind::Filter, max_bytes)?.into()))
     }
 
-    /// Whether it matches an address. A wildcard in front matches none that begins with `$`.
-    #[must_use]
-    pub fn matches(&self, address: &Address) -> bool {
-        let mut names = address.segments();
-        if address.as_str().starts_with('$') && !self.is_reserved() {
-            return false;
-        }
-        for segment in self.segments() {
-            if segment == MANY_LEVELS {
-                return true;
-            }
-            match names.next() {
-                Some(name) if segment == ONE_LEVEL || segment == name => {}
-                _ => return false,
-            }
-        }
-        names.next().is_none()
-    }
-
     /// Whether it matches addresses that begin with `$` alone.
     #[must_use]
     pub fn is_reserved(&self) -> bool {

@@ -9,6 +9,7 @@ use crate::ids::ConnectionId;
 use crate::message::{Envelope, Run};
 use crate::record::{self, WillRecord, Writer};
 use crate::session::SessionRef;
+use crate::topic_trie::matches_filter;
 
 /// After a restart clients get this long to come back before their wills are published.
 pub(crate) const GRACE_MS: u64 = 10_000;
@@ -109,7 +110,7 @@ impl Broker {
         if self
             .denied_wills
             .iter()
-            .any(|denied| denied.matches(address))
+            .any(|denied| matches_filter(denied, address))
         {
             self.counts.dropped_denied += 1;
             return pass.out.garbage.push(will.run);
