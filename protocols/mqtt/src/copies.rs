@@ -23,7 +23,7 @@ pub struct Copies<'a> {
     /// Flags and packet ids.
     pub patch: Patch,
     /// Seconds that are left of the message's life, in place of the stored Message Expiry Interval
-    /// \[MQTT-3.3.2-6\]; `None` leaves that as it is.
+    /// \[MQTT-3.3.2-6\]; `None` is without end, whatever is stored.
     pub expiry_s: Option<u32>,
     /// The ids of the subscriptions that the copies are for, each 1 to 268,435,455.
     pub subscription_ids: &'a [u32],
@@ -140,11 +140,9 @@ impl<'a> Plan<'a> {
 
     /// Stored properties that the copies keep.
     fn kept(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        let replaced = self.copies.expiry_s.is_some();
         let pieces = self.stored.properties.pieces();
-        pieces.filter_map(move |(id, bytes)| match id {
-            PropertyId::TopicAlias | PropertyId::SubscriptionId => None,
-            PropertyId::MessageExpiry if replaced => None,
+        pieces.filter_map(|(id, bytes)| match id {
+            PropertyId::TopicAlias | PropertyId::SubscriptionId | PropertyId::MessageExpiry => None,
             _ => Some(bytes),
         })
     }

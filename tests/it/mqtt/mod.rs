@@ -5,6 +5,7 @@ mod connect;
 mod deliver;
 mod errors;
 mod exactly_once;
+mod expiry;
 mod foreign;
 mod keep_alive;
 mod load;

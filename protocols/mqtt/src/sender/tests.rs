@@ -176,8 +176,8 @@ fn rules_29_and_56_expiry_is_rewritten_and_ids_are_the_servers_own() {
     };
     let expected = format!("0001 74 1A {kept} 02 00000007 0B01 0BC801 78");
     assert_eq!(copy(V5, rewritten, &message), packet(0x30, &expected));
-    let as_stored = "01 01 02 0000000A 26 0001 62 0001 32 26 0001 61 0001 31";
-    let expected = format!("0001 74 15 {as_stored} 78");
+    // Without end, as it was moved to where messages have none.
+    let expected = format!("0001 74 10 {kept} 78");
     assert_eq!(copy(V5, base, &message), packet(0x30, &expected));
     let older = packet(0x30, "0001 74 78");
     let expected = packet(0x30, "0001 74 0A 02 00000007 0B01 0BC801 78");
