@@ -39,8 +39,13 @@ impl Client {
             "websocket" | "http" => Wire::websocket(address, "/mqtt", "mqtt"),
             _ => Wire::tcp(address),
         };
+        Self::over(wire.unwrap())
+    }
+
+    /// A connection that has said nothing.
+    pub(super) fn over(wire: Wire) -> Self {
         Self {
-            wire: wire.unwrap(),
+            wire,
             version: Version::Old,
             early: VecDeque::new(),
         }

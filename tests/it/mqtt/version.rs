@@ -45,7 +45,17 @@ impl Version {
         session: Session,
         present: bool,
     ) -> Client {
-        let mut client = Client::on(server, listener);
+        self.enter(Client::on(server, listener), name, session, present)
+    }
+
+    /// The same on a connection that has said nothing.
+    pub(super) fn enter(
+        self,
+        mut client: Client,
+        name: &str,
+        session: Session,
+        present: bool,
+    ) -> Client {
         client.version = self;
         client.send(&self.connect(name, session, 0));
         self.expect_accepted(&mut client, present);
