@@ -2,6 +2,7 @@
 
 mod client;
 mod connect;
+mod crash;
 mod deliver;
 mod errors;
 mod exactly_once;
