@@ -1,5 +1,6 @@
 //! MQTT 3.1, 3.1.1 and 5.0 over real sockets, a test per rule; those of 5.0 are in `v5`.
 
+mod again;
 mod client;
 mod connect;
 mod crash;
@@ -10,11 +11,13 @@ mod expiry;
 mod foreign;
 mod keep_alive;
 mod load;
+mod names;
 mod publish;
 mod resume;
 mod retain;
 mod rights;
 mod shared;
+mod silence;
 mod subscribe;
 mod v5;
 mod version;

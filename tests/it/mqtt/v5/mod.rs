@@ -5,6 +5,8 @@ mod connect;
 mod cross;
 mod deliver;
 mod foreign;
+mod limits;
+mod overlap;
 mod publish;
 mod reasons;
 mod subscribe;
