@@ -251,6 +251,30 @@ async fn r20_a_stop_says_so_or_names_another_server() {
     assert_eq!(said, [string(SERVER_REFERENCE, "other:1883"), words]);
 }
 
+/// Mutant caught: a stop that ends who has not said CONNECT yet at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r20_who_connects_while_the_server_stops_is_refused_with_another_server() {
+    let server = Server::start_with(&["mqtt.server_reference=\"other:1883\""]).await;
+    let told = clean(&server, "told");
+    let mut late = [(); 3].map(|()| Client::silent(&server));
+    // Each has a task before the stop begins; the fifth connection is the one that asks.
+    server.until("ternmq_connections", |value| value == 5).await;
+    let stop = tokio::spawn(server.stop());
+    told.expect_disconnect(0x9c);
+    late[0].send(&Connect::named("five").bytes());
+    late[1].send(&connect("three", Session::Clean, 0));
+    let answer = late[0].packet();
+    assert_eq!((answer.first, &answer.body[..2]), (0x20, &[0, 0x9c][..]));
+    let (said, _) = read_block(&answer.body[2..]);
+    assert_eq!(said[0], string(SERVER_REFERENCE, "other:1883"));
+    late[1].expect(&[0x20, 2, 0, 3]);
+    // Who says nothing does not hold it up for long.
+    for client in late {
+        client.expect_end(&[]);
+    }
+    stop.await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r21_unknown_methods_and_auth_without_method_are_refused() {
     let server = Server::start().await;
