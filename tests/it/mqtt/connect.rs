@@ -266,25 +266,29 @@ async fn r15_what_is_sent_behind_connect_counts_if_it_is_accepted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r16_connack_comes_before_a_backlog() {
     let server = Server::start().await;
-    let mut kept = Client::kept(&server, "r16", ACCEPTED);
-    kept.subscribe(&[("r16", 1)]);
-    kept.disconnect();
-    let mut publisher = Client::clean(&server, "publisher");
-    for n in 0..50 {
-        publisher.publish("r16", &[n]);
-    }
-    let mut kept = Client::silent(&server);
-    kept.send(&[connect("r16", Session::Kept, 0), PINGREQ.to_vec()].concat());
-    kept.expect(&RESUMED);
-    let (mut next, mut pings) = (0, 0);
-    while next < 50 || pings == 0 {
-        let packet = kept.packet();
-        if packet.first == PINGRESP[0] {
-            pings += 1;
-        } else {
-            assert_eq!(packet.body.last(), Some(&next));
-            next += 1;
+    for version in BOTH {
+        let mut kept = version.kept(&server, "r16", false);
+        kept.subscribe(&[("r16", 1)]);
+        kept.disconnect();
+        let mut publisher = version.clean(&server, "publisher");
+        for n in 0..50 {
+            publisher.publish("r16", &[n]);
         }
+        let mut kept = Client::silent(&server);
+        let connect = version.connect("r16", Session::Kept, 0);
+        kept.send(&[connect, PINGREQ.to_vec()].concat());
+        version.expect_accepted(&mut kept, true);
+        let (mut next, mut pings) = (0, 0);
+        while next < 50 || pings == 0 {
+            let packet = kept.packet();
+            if packet.first == PINGRESP[0] {
+                pings += 1;
+            } else {
+                assert_eq!(packet.body.last(), Some(&next));
+                next += 1;
+            }
+        }
+        version.clean(&server, "r16").disconnect();
     }
 }
 

@@ -1,10 +1,10 @@
 //! What is not MQTT (rules 22-26, 47, 50, 51, 65-67): the connection ends, without a word before
 //! MQTT 5.0, where a server has none.
 
-use super::client::{Client, DISCONNECT, PINGREQ, puback, publish, subscribe};
+use super::client::{Client, DISCONNECT, PINGREQ, publish, subscribe};
 use super::version::{BOTH, Version};
 use crate::support::Server;
-use crate::support::mqtt::packet;
+use crate::support::mqtt::{Packet, packet};
 
 /// Each of these, sent by a connected client, ends its connection and nobody else's; 5.0 is told why.
 async fn expect_ends(version: Version, server: &Server, bad: &[(Vec<u8>, u8)]) {
@@ -158,10 +158,24 @@ async fn r50_form_of_subscribe_and_unsubscribe() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r51_form_of_filters() {
+async fn r51_and_r59_form_of_filters() {
     let server = Server::start().await;
     let bad = [
-        "", "a/#/b", "#/a", "a#", "a/b#", "a+", "+a", "a/+b/c", "a\0",
+        "",
+        "a/#/b",
+        "#/a",
+        "a#",
+        "a/b#",
+        "a+",
+        "+a",
+        "a/+b/c",
+        "a\0",
+        // Of groups (rule 59).
+        "$share/g",
+        "$share//a",
+        "$share/g+/a",
+        "$share/g#/a",
+        "$share/g/",
     ];
     let packets: Vec<_> = bad
         .iter()
@@ -178,27 +192,42 @@ async fn r51_form_of_filters() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r65_what_came_before_a_fault_counts_and_nothing_behind_it() {
     let server = Server::start().await;
-    let mut watcher = Client::clean(&server, "watcher");
-    watcher.subscribe(&[("r65/#", 1)]);
-    let mut client = Client::clean(&server, "r65");
-    let bytes = [
-        publish(0x32, "r65/before", 1, b"1"),
-        vec![0x00, 0x00],
-        publish(0x32, "r65/behind", 2, b"2"),
-    ];
-    client.send(&bytes.concat());
-    // Whether the PUBACK gets out is open; the message is accepted all the same.
-    let said = client.wire.input.until_closed().unwrap();
-    assert!(said.is_empty() || said == puback(1), "{said:x?}");
-    watcher.expect_message("r65/before", b"1");
-    watcher.publish("r65/last", b"3");
-    watcher.expect_message("r65/last", b"3");
-    // Nothing counts behind DISCONNECT either.
-    let mut client = Client::clean(&server, "r65");
-    client.send(&[&DISCONNECT[..], &publish(0x32, "r65/behind", 2, b"2")].concat());
-    client.expect_end(&[]);
-    watcher.publish("r65/last", b"4");
-    watcher.expect_message("r65/last", b"4");
+    for version in BOTH {
+        let mut watcher = version.clean(&server, "watcher");
+        watcher.subscribe(&[("r65/#", 1)]);
+        let mut client = version.clean(&server, "r65");
+        let bytes = [
+            version.publish(0x32, "r65/before", 1, b"1"),
+            vec![0x00, 0x00],
+            version.publish(0x32, "r65/behind", 2, b"2"),
+        ];
+        client.send(&bytes.concat());
+        // Whether the PUBACK gets out is open; the message is accepted all the same.
+        let mut said = Vec::new();
+        while let Ok(packet) = Packet::read(&mut client.wire.input) {
+            said.push(packet.first);
+        }
+        let last = match version {
+            Version::Old => &[][..],
+            Version::Five => &[0xe0],
+        };
+        assert!(
+            said == last || said == [&[0x40], last].concat(),
+            "{said:x?}"
+        );
+        watcher.expect_message("r65/before", b"1");
+        watcher.publish("r65/last", b"3");
+        watcher.expect_message("r65/last", b"3");
+        // Nothing counts behind DISCONNECT either, be it whole, half or no packet at all.
+        let behind = version.publish(0x32, "r65/behind", 2, b"2");
+        for behind in [&behind[..], &behind[..5], &[0x00, 0x00], &DISCONNECT] {
+            let mut client = version.clean(&server, "r65");
+            client.send(&[&DISCONNECT[..], behind].concat());
+            client.expect_end(&[]);
+        }
+        watcher.publish("r65/last", b"4");
+        watcher.expect_message("r65/last", b"4");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,6 +1,7 @@
 //! MQTT 3.1, 3.1.1 and 5.0 over real sockets, a test per rule; those of 5.0 are in `v5`.
 
 mod again;
+mod chaos;
 mod client;
 mod connect;
 mod crash;

@@ -28,7 +28,6 @@ fn seen(client: &mut Client, body: &[u8]) {
     assert_eq!(topics, wanted);
 }
 
-/// Mutant caught: a dot of MQTT that becomes a level.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn xp_06_levels_end_at_slashes_alone_and_the_name_shown_elsewhere_leads_back() {
     for version in BOTH {

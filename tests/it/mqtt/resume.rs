@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::client::{ACCEPTED, Client, RESUMED, puback, publish};
+use super::client::{ACCEPTED, Client, RESUMED, puback};
 use super::version::BOTH;
 use crate::support::Server;
 use crate::support::mqtt::{Publish, Session, connect};
@@ -184,35 +184,37 @@ async fn r48_order_holds_while_the_subscriber_reconnects_every_50_ms() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r49_a_long_queue_loses_nothing() {
-    let server = Server::start().await;
-    let mut client = Client::kept(&server, "r49", ACCEPTED);
-    client.subscribe(&[("r49/+", 1)]);
-    client.disconnect();
-    let total = 30_000u32;
-    let mut publisher = Client::clean(&server, "publisher");
-    for chunk in 0..total / 1_000 {
-        let mut bytes = Vec::new();
-        for id in 1..=1_000u16 {
-            let n = chunk * 1_000 + u32::from(id) - 1;
-            bytes.extend(publish(
-                0x32,
-                &format!("r49/{}", n % 3),
-                id,
-                &n.to_be_bytes(),
-            ));
+    for version in BOTH {
+        let server = Server::start().await;
+        let mut client = version.kept(&server, "r49", false);
+        client.subscribe(&[("r49/+", 1)]);
+        client.disconnect();
+        let total = 30_000u32;
+        let mut publisher = version.clean(&server, "publisher");
+        for chunk in 0..total / 1_000 {
+            let mut bytes = Vec::new();
+            for id in 1..=1_000u16 {
+                let n = chunk * 1_000 + u32::from(id) - 1;
+                bytes.extend(version.publish(
+                    0x32,
+                    &format!("r49/{}", n % 3),
+                    id,
+                    &n.to_be_bytes(),
+                ));
+            }
+            publisher.send(&bytes);
+            for id in 1..=1_000 {
+                publisher.expect(&puback(id));
+            }
         }
-        publisher.send(&bytes);
-        for id in 1..=1_000 {
-            publisher.expect(&puback(id));
-        }
-    }
-    let mut client = Client::kept(&server, "r49", RESUMED);
-    for n in 0..total {
-        let message = client.message();
-        assert_eq!(message.body, n.to_be_bytes());
-        assert_eq!(message.topic, format!("r49/{}", n % 3));
-        if n % 100 == 99 {
-            client.send(&puback(message.id));
+        let mut client = version.kept(&server, "r49", true);
+        for n in 0..total {
+            let message = client.message();
+            assert_eq!(message.body, n.to_be_bytes());
+            assert_eq!(message.topic, format!("r49/{}", n % 3));
+            if n % 100 == 99 {
+                client.send(&puback(message.id));
+            }
         }
     }
 }

@@ -82,7 +82,6 @@ async fn r70_and_az_04_nothing_denied_comes_through_wider_or_older_subscriptions
     }
 }
 
-/// Mutant caught: a rule that is read with dots between its levels.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn az_07_rules_are_spelled_like_topics_and_nothing_in_them_is_a_pattern_but_wildcards() {
     let server =

@@ -147,7 +147,6 @@ async fn r62_what_a_member_refuses_is_offered_to_nobody_else() {
     members.iter_mut().for_each(Client::ping);
 }
 
-/// Mutant caught: turns that are given to absent members too.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn su_02_absent_members_are_left_out_and_the_first_to_come_gets_what_waits() {
     for version in BOTH {

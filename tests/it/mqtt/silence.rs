@@ -10,7 +10,6 @@ use crate::support::Server;
 use crate::support::mqtt::{Packet, Session};
 use crate::support::process::{Home, Process, wait_until};
 
-/// Mutant caught: a keep-alive that only a write would notice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r14_and_cn_04_what_a_half_open_consumer_held_goes_to_others_after_its_keep_alive() {
     for version in BOTH {
@@ -94,7 +93,6 @@ fn sessions(process: &Process) -> u64 {
     sample.unwrap().parse().unwrap()
 }
 
-/// Mutant caught: sessions of clean clients that stay in a table.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cn_05_crowds_that_come_and_go_leave_no_memory_behind() {
     let process = Home::new("").start();

@@ -294,7 +294,7 @@ async fn r21_unknown_methods_and_auth_without_method_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r65_to_r67_errors_are_told_before_the_close() {
+async fn r22_to_r27_r34_and_r65_to_r67_errors_are_told_before_the_close() {
     let server = Server::start().await;
     let bad = [
         (vec![0x00, 0x00], 0x81),

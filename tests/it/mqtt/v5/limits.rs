@@ -77,7 +77,6 @@ async fn r47_and_mq_12_every_packet_may_have_the_announced_size_and_not_a_byte_m
     assert_eq!(exact.packet().body[..2], [0, 0]);
 }
 
-/// Mutant caught: aliases that a DISCONNECT forgets before what came ahead of it is published.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r34_and_mq_13_aliases_live_exactly_as_long_as_their_connection() {
     let server = Server::start().await;

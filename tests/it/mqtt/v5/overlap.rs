@@ -25,7 +25,6 @@ fn settle(client: &mut Client, message: &Message) {
     }
 }
 
-/// Mutant caught: a copy for each filter.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r57_and_mq_14_live_messages_come_once_and_retained_ones_for_each_new_filter() {
     let server = Server::start().await;
@@ -80,7 +79,6 @@ async fn r57_and_mq_14_live_messages_come_once_and_retained_ones_for_each_new_fi
         .await;
 }
 
-/// Mutant caught: own messages told by their connection, not by the client id.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r55_and_tq_03_no_local_goes_by_client_id_also_over_a_resumed_session() {
     let server = Server::start().await;

@@ -71,7 +71,6 @@ async fn r19_words_are_left_out_where_the_packet_would_be_too_large() {
     client.expect_end(&[]);
 }
 
-/// Mutant caught: the acknowledgement of a denied publish that is published all the same.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r36_a_denied_publish_of_3_1_1_ends_the_connection_or_is_acknowledged_and_dropped() {
     let server = Server::start_with(&DENY).await;

@@ -6,7 +6,7 @@ use super::client::*;
 use crate::support::Server;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r51_and_r52_each_filter_has_its_own_code() {
+async fn r51_r52_and_r59_each_filter_has_its_own_code() {
     let server = Server::start_with(&["mqtt.deny=[\"test/nosubscribe\"]"]).await;
     let mut client = clean(&server, "r51");
     let codes = client.subscribe5(
