@@ -192,3 +192,31 @@ async fn r13_and_mq_06_the_earlier_of_delay_and_session_end_counts() {
     server.until("ternmq_sessions", |value| value <= 1).await;
     watcher.ping();
 }
+
+/// Mutant caught: a stop that counts as a goodbye of the client.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r12_a_stop_of_the_server_publishes_the_wills_of_who_is_connected() {
+    let server = Server::start().await;
+    // Their sessions stay.
+    let old = custom("MQTT", 4, 0x2c, &texts(&[b"old", b"will/old", b"gone"]));
+    let five = Connect {
+        properties: &[long(SESSION_EXPIRY, 100)],
+        will: Some((0x2c, &[], "will/five", b"gone")),
+        ..Connect::named("five")
+    };
+    let mut clients = Vec::new();
+    for connect in [old, five.bytes()] {
+        let mut client = Client::silent(&server);
+        client.send(&connect);
+        assert_eq!(client.packet().body[1], 0);
+        clients.push(client);
+    }
+    let server = server.restart(&[]).await;
+    // Not as those of a crash, after some time.
+    assert_eq!(server.metric("ternmq_retained").await, 2);
+    let mut late = clean(&server, "late");
+    late.subscribe5(&[], &[("will/#", 0)]);
+    let mut topics = [late.packet(), late.packet()].map(|packet| Message::of(&packet).topic);
+    topics.sort();
+    assert_eq!(topics, ["will/five", "will/old"]);
+}
