@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::client::{Client, PINGREQ, puback};
+use super::client::{ACCEPTED, Client, PINGREQ, puback};
 use super::v5::client::{Connect, Five, SESSION_EXPIRY, long};
 use super::version::{BOTH, Version};
 use crate::support::Server;
@@ -64,6 +64,32 @@ async fn r9_and_me_02_sessions_that_expire_leave_nothing_behind() {
     assert_eq!(server.metric("ternmq_queue_messages").await, 0);
     writer.publish("me02/x", b"nobody");
     assert_eq!(server.metric("ternmq_queue_messages").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn me_02_sessions_that_end_leave_no_queue() {
+    let server = Server::start().await;
+    let mut publisher = Client::clean(&server, "publisher");
+    let queues = server.metric("ternmq_queues").await;
+    let mut clients = Vec::new();
+    for n in 0..40 {
+        let name = format!("me02-{n}");
+        if n % 2 == 0 {
+            Client::kept(&server, &name, ACCEPTED).subscribe(&[("me02/#", 1)]);
+        }
+        let mut client = Client::clean(&server, &name);
+        client.subscribe(&[("me02/#", 1), ("+/x", 1), ("$queue/me02", 1)]);
+        clients.push(client);
+    }
+    publisher.publish("me02/x", b"held by everybody");
+    for client in &mut clients {
+        client.expect_message("me02/x", b"held by everybody");
+    }
+    drop(clients);
+    server.until("ternmq_sessions", |value| value <= 1).await;
+    assert_eq!(server.metric("ternmq_queue_messages").await, 0);
+    // The anycast queue was made by the first who asked for it, and goes when it is unused.
+    assert!(server.metric("ternmq_queues").await <= queues + 1);
 }
 
 /// A crowd that connects at once and goes at once.

@@ -4,6 +4,7 @@ pub(super) mod client;
 mod connect;
 mod cross;
 mod deliver;
+mod ending;
 mod foreign;
 mod limits;
 mod overlap;
