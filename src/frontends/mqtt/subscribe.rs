@@ -26,11 +26,18 @@ pub(super) struct Requests {
 
 #[derive(Debug)]
 struct Request {
+    kind: Kind,
     id: u16,
     /// One per filter; `None` is answered by the core, in order.
     codes: Vec<Option<u8>>,
     /// Filters among them that match topics of the server.
     own: Vec<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Subscribe,
+    Unsubscribe,
 }
 
 impl State {
@@ -53,6 +60,7 @@ impl State {
             requests.push(request(target, subscription.options, id.unwrap_or(0)));
         }
         self.requests.waiting.push_back(Request {
+            kind: Kind::Subscribe,
             id: packet.id,
             codes,
             own: self.sys.wanted(&own),
@@ -77,6 +85,7 @@ impl State {
             filters.extend(target);
         }
         self.requests.waiting.push_back(Request {
+            kind: Kind::Unsubscribe,
             id: packet.id,
             codes,
             own: Vec::new(),
@@ -140,7 +149,7 @@ impl State {
             return Ok(());
         };
         let id = request.id;
-        let unbound = matches!(answer, Answer::Unbound(_));
+        let kind = request.kind;
         let mut own = Vec::new();
         let reasons = match answer {
             Answer::Bound(granted) => {
@@ -160,12 +169,17 @@ impl State {
                 });
                 merged(request.codes, existed)
             }
-            // Too much for one request: none of its filters is granted.
-            Answer::Refused(Refusal::TooLarge) => vec![reason::QUOTA; request.codes.len()],
+            // Too much for one request: none of its filters is granted, or taken away.
+            Answer::Refused(Refusal::TooLarge) if kind == Kind::Subscribe => {
+                vec![reason::QUOTA; request.codes.len()]
+            }
+            Answer::Refused(Refusal::TooLarge) if self.version == Version::V5 => {
+                vec![reason::IMPLEMENTATION; request.codes.len()]
+            }
             _ => {
                 return Err(Exit::close(
                     reason::IMPLEMENTATION,
-                    "subscription without a session",
+                    "subscription without a session, or too much in one UNSUBSCRIBE",
                 ));
             }
         };
@@ -178,18 +192,17 @@ impl State {
         }
         let words = words(&reasons);
         let (properties, reasons) = (words.properties(), reasons.as_slice());
-        let packet = if unbound {
-            Packet::UnsubAck(UnsubAck {
+        let packet = match kind {
+            Kind::Subscribe => Packet::SubAck(SubAck {
                 id,
                 properties,
                 reasons,
-            })
-        } else {
-            Packet::SubAck(SubAck {
+            }),
+            Kind::Unsubscribe => Packet::UnsubAck(UnsubAck {
                 id,
                 properties,
                 reasons,
-            })
+            }),
         };
         let written = self.sender.put(turn.output.buffer(), &packet);
         written.map_err(|error| Exit::close(reason::TOO_LARGE, error.to_string()))?;

@@ -1,7 +1,7 @@
 //! SUBSCRIBE and UNSUBSCRIBE (rules 52-64).
 
 use super::client::{Client, puback, publish, subscribe, unsubscribe};
-use super::version::BOTH;
+use super::version::{BOTH, Version};
 use crate::support::Server;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -161,5 +161,40 @@ async fn r64_levels_match_byte_by_byte() {
             found.sort();
             assert_eq!(found, wanted, "{filter}");
         }
+    }
+}
+
+/// Each record names the session: thirty of a long name are more than a commit may hold. Mutant
+/// caught: SUBACK for what was an UNSUBSCRIBE.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r52_and_r58_too_much_for_one_request_is_refused_whole_in_its_own_words() {
+    let server = Server::start_with(&["storage.segment_size=\"256KiB\""]).await;
+    let name = "n".repeat(4_000);
+    let filters: Vec<String> = (0..30).map(|n| format!("r58/{n}")).collect();
+    let filters: Vec<&str> = filters.iter().map(String::as_str).collect();
+    let asked: Vec<(&str, u8)> = filters.iter().map(|filter| (*filter, 1)).collect();
+    for version in BOTH {
+        let mut client = version.kept(&server, &name, false);
+        let refused = if version == Version::Old { 0x80 } else { 0x97 };
+        assert_eq!(client.subscribe(&asked), [refused; 30]);
+        for few in asked.chunks(5) {
+            assert_eq!(client.subscribe(few), [1; 5]);
+        }
+        client.send(&version.unsubscribe(9, &filters));
+        match version {
+            Version::Old => client.expect_end(&[]),
+            Version::Five => {
+                let answer = client.packet();
+                assert_eq!(answer.id_of(0xb0).unwrap(), 9);
+                assert_eq!(answer.body[answer.body.len() - 30..], [0x83; 30]);
+                client.disconnect();
+            }
+        }
+        // Nothing was taken away.
+        let mut client = version.kept(&server, &name, true);
+        client.publish("r58/7", b"still");
+        client.expect_message("r58/7", b"still");
+        client.disconnect();
+        version.clean(&server, &name).disconnect();
     }
 }
