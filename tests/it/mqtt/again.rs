@@ -99,3 +99,44 @@ async fn ak_07_after_a_restart_only_what_was_sent_is_marked() {
         client.ping();
     }
 }
+
+/// Mutant caught: copies in the encoding of whoever published.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r8_and_r42_a_session_is_resumed_by_the_other_version_with_all_it_holds() {
+    let server = Server::start().await;
+    let mut writers = BOTH.map(|version| version.clean(&server, &format!("{version:?}")));
+    for (version, other) in [(BOTH[0], BOTH[1]), (BOTH[1], BOTH[0])] {
+        let mut client = version.kept(&server, "r8", false);
+        client.subscribe(&[("r8", 2)]);
+        for (n, writer) in (0..).step_by(2).zip(&mut writers) {
+            publish_all(writer, "r8", n..n + 2);
+        }
+        let first = messages(&mut client, 4);
+        // One of QoS 2 is received, and its second step is due.
+        client.send(&ack(0x50, first[1].id, 0));
+        client.expect(&ack(0x62, first[1].id, 0));
+        drop(client);
+        publish_all(&mut writers[0], "r8", 4..5);
+        for version in [other, version, other] {
+            let mut client = version.kept(&server, "r8", true);
+            let mut seen = Vec::new();
+            for _ in 0..5 {
+                let packet = client.packet();
+                if packet.first == 0x62 {
+                    assert_eq!(packet.id_of(0x62).unwrap(), first[1].id);
+                    continue;
+                }
+                seen.push(client.read_message(&packet));
+            }
+            let bodies: Vec<u8> = seen.iter().map(|message| message.body[0]).collect();
+            assert_eq!(bodies, [0, 2, 3, 4]);
+            for (message, old) in seen.iter().zip([&first[0], &first[2], &first[3]]) {
+                let kept = (message.id, message.qos, message.dup);
+                assert_eq!(kept, (old.id, old.qos, true));
+            }
+            client.ping();
+        }
+        // The end of the session, by the version that did not begin it.
+        other.clean(&server, "r8").disconnect();
+    }
+}

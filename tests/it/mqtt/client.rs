@@ -91,7 +91,13 @@ impl Client {
 
     /// The next packet, which must be a PUBLISH.
     pub(super) fn message(&mut self) -> Publish {
-        let mut message = parse_publish(&self.packet()).unwrap();
+        let packet = self.packet();
+        self.read_message(&packet)
+    }
+
+    /// A PUBLISH in this client's version.
+    pub(super) fn read_message(&self, packet: &Packet) -> Publish {
+        let mut message = parse_publish(packet).unwrap();
         if self.version == Version::Five {
             message.body = read_block(&message.body).1.to_vec();
         }

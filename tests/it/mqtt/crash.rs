@@ -1,12 +1,13 @@
-//! kill -9 and SIGTERM of the binary: QoS 2 step by step, retained values byte by byte (rules 31, 43;
-//! MQ-17).
+//! kill -9 and SIGTERM of the binary: QoS 2 step by step, retained values byte by byte, the end of a
+//! session (rules 9, 13, 31, 43; MQ-17).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use super::client::{Client, puback};
 use super::v5::client::{
-    CONTENT_TYPE, Connect, Five, Message, PAYLOAD_FORMAT, Property, ack, byte, pair, publish,
-    string,
+    CONTENT_TYPE, Connect, Five, Message, PAYLOAD_FORMAT, Property, SESSION_EXPIRY, WILL_DELAY,
+    ack, byte, long, pair, publish, string,
 };
 use super::version::{BOTH, Version};
 use crate::support::mqtt::{Packet, Session};
@@ -120,6 +121,41 @@ async fn r43_kill_9_between_any_two_steps_of_qos_2_loses_and_doubles_nothing() {
         }
         assert_eq!(receiver.got, [0, 1, 2, 3, 4], "{version:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r9_r13_and_l14_after_kill_9_a_client_has_ten_seconds_before_session_and_will_go() {
+    let home = Home::new(CONFIG);
+    let process = home.start();
+    let expiry = [long(SESSION_EXPIRY, 2)];
+    let delay = [long(WILL_DELAY, 1_000)];
+    let connect = Connect {
+        properties: &expiry,
+        will: Some((0x0c, &delay, "r13/will", b"gone")),
+        ..Connect::named("r13")
+    };
+    let mut client = Client::over(process.tcp("mqtt"));
+    client.send(&connect.bytes());
+    assert_eq!(client.packet().body[..2], [0, 0]);
+    process.kill();
+    // It counts as disconnected since the start, and its session would end after 2 s.
+    let process = home.start();
+    let began = Instant::now();
+    let mut watcher = kept(&process, Version::Five, "watcher", false);
+    watcher.subscribe(&[("r13/#", 1)]);
+    watcher.expect_message("r13/will", b"gone");
+    let waited = began.elapsed();
+    assert!(waited >= Duration::from_millis(9_000), "{waited:?}");
+    assert!(waited < Duration::from_millis(15_000), "{waited:?}");
+    let mut client = Client::over(process.tcp("mqtt"));
+    client.send(
+        &Connect {
+            clean: false,
+            ..connect
+        }
+        .bytes(),
+    );
+    assert_eq!(client.packet().body[..2], [0, 0]);
 }
 
 /// Everything of a retained value.
