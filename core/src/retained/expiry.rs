@@ -72,10 +72,12 @@ impl Broker {
 
     /// Recovery: now that bodies are here, values have expiries.
     pub(crate) fn recover_expiries(&mut self) {
-        let values = &self.retained.values;
-        let values: Vec<_> = values.iter().map(|(a, v)| (a.clone(), *v)).collect();
-        for (address, value) in values {
-            self.watch_retained(&address, value);
-        }
+        let values = self.retained.values.iter();
+        let due = values.filter_map(|(address, value)| {
+            let expires_ms = self.expiry_of(*value)?;
+            Some((expires_ms, address.clone()))
+        });
+        self.retained.expiries.due = due.collect();
+        self.await_retained();
     }
 }
