@@ -63,6 +63,19 @@ impl Protocols {
     }
 }
 
+/// As a list for humans: `mqtt, http`.
+impl fmt::Display for Protocols {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Only(list) => {
+                let names: Vec<&str> = list.iter().map(|protocol| protocol.as_str()).collect();
+                f.write_str(&names.join(", "))
+            }
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for Protocols {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ProtocolsVisitor)

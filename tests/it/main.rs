@@ -8,6 +8,7 @@
 
 mod admin;
 mod back_pressure;
+mod cli;
 mod config;
 mod cross_protocol;
 mod full_disk;
