@@ -24,9 +24,10 @@ async fn r20_a_stop_says_so_or_names_another_server() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r20_who_connects_while_the_server_stops_is_refused_with_another_server() {
     let server = Server::start_with(&["mqtt.server_reference=\"other:1883\""]).await;
-    let told = clean(&server, "told");
+    // They are told to stop in the order in which they came: when the last one hears it, all know.
     let mut late = [(); 3].map(|()| Client::silent(&server));
-    // Each has a task before the stop begins; the fifth connection is the one that asks.
+    let told = clean(&server, "told");
+    // The fifth connection is the one that asks.
     server.until("ternmq_connections", |value| value == 5).await;
     let stop = tokio::spawn(server.stop());
     told.expect_disconnect(0x9c);
