@@ -382,7 +382,7 @@ fn sender_answered(
 ) -> Result<(), String> {
     let sender = &mut state.senders[at];
     match (asked, answer) {
-        (Some(Asked::Attach), Answer::Attached { present }) => {
+        (Some(Asked::Attach), Answer::Attached { present, .. }) => {
             Handshakes::present(&mut sender.known, present)
         }
         (Some(Asked::Publish { first, n }), Answer::Published { .. }) => {
@@ -405,7 +405,7 @@ fn receiver_answered(
 ) -> Result<(), String> {
     let receiver = &mut state.receivers[at];
     match (asked, answer) {
-        (Some(Asked::Attach), Answer::Attached { present }) => {
+        (Some(Asked::Attach), Answer::Attached { present, .. }) => {
             Handshakes::present(&mut receiver.known, present)
         }
         (Some(Asked::Bind), Answer::Bound(_)) => {
