@@ -12,7 +12,7 @@ use crate::binding::Binding;
 use crate::command::{Command, Publish};
 use crate::connection::Place;
 use crate::consumer::{Consumer, Inflight, Lane};
-use crate::deadline::Deadlines;
+use crate::deadline::{Deadline, Deadlines};
 use crate::effect::{Answer, Out};
 use crate::exactly_once::Begun;
 use crate::ids::{ConnectionId, Now, QueueId};
@@ -110,7 +110,9 @@ pub(crate) enum Work {
     Replay(SessionRef),
     /// Let go of the messages of a queue that is gone.
     Discard(Box<Queue>),
-    /// Publish a will for which there was no room in the log.
+    /// Do what was due and had no room in the log.
+    Meet(Deadline),
+    /// Publish a will for more queues than there was room for in the log.
     Will(Box<Publish>),
     /// Take the subscriptions of a session that is gone out of the tables.
     EndSubscriptions(SessionRef),
@@ -299,9 +301,15 @@ impl Broker {
                 Work::Resend(session) => self.resend(session, pass),
                 Work::Replay(session) => self.replay_retained(session, pass),
                 Work::Discard(queue) => self.discard_messages(queue, pass),
+                // The next call has the room that is needed.
+                Work::Meet(deadline) => {
+                    if !self.meet(deadline, pass) {
+                        break;
+                    }
+                }
                 Work::Will(publish) => {
                     if !self.carry_will(*publish, pass) {
-                        break; // The next call has room for it.
+                        break;
                     }
                 }
                 Work::EndSubscriptions(session) => self.end_subscriptions(session, pass),

@@ -243,7 +243,8 @@ impl Broker {
         let done = self.empty_lanes(id, close.polite, pass)
             && self.end_lanes(id, pass)
             && self.end_temporaries(id, pass);
-        if !done {
+        let session = self.connection(id).and_then(|c| c.session);
+        if !done || session.is_some_and(|session| !self.has_room_for_will(session, pass)) {
             return Some(Command::Close(close));
         }
         let place = self.connections.get_mut(id.slot as usize)?;

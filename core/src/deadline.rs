@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 
-use crate::broker::{Broker, Pass};
+use crate::broker::{Broker, Pass, Work};
 use crate::ids::{ConnectionId, QueueId, Token};
 use crate::session::SessionRef;
 
@@ -120,36 +120,46 @@ impl Broker {
                 return;
             };
             pass.spend(1);
-            match deadline {
-                Deadline::Redeliver {
-                    queue,
-                    sequence,
-                    count,
-                } => self.redeliver(queue, sequence, count),
-                Deadline::Expire { queue, due_ms } => self.expire(queue, due_ms, pass),
-                Deadline::ExpireRetained => self.expire_retained(pass),
-                Deadline::Pump(queue) => self.list(queue),
-                Deadline::Lease { queue, sequence } => self.lease_ended(queue, sequence, pass),
-                Deadline::Receive {
-                    queue,
-                    connection,
-                    token,
-                } => {
-                    self.receive_timed_out(queue, connection, token, pass);
-                }
-                Deadline::Session {
-                    session,
-                    detachment,
-                } => {
-                    self.session_expired(session, detachment, pass);
-                }
-                Deadline::Will {
-                    session,
-                    detachment,
-                } => self.will_due(session, detachment, pass),
-                Deadline::Reap(queue) => self.reap(queue, pass),
-                Deadline::Thin => self.thin(pass),
+            if !self.meet(deadline, pass) {
+                return;
             }
         }
+    }
+
+    /// Does what is due. False if there is no room for a will: it is done in the next call.
+    pub(crate) fn meet(&mut self, deadline: Deadline, pass: &mut Pass<'_>) -> bool {
+        match deadline {
+            Deadline::Redeliver {
+                queue,
+                sequence,
+                count,
+            } => self.redeliver(queue, sequence, count),
+            Deadline::Expire { queue, due_ms } => self.expire(queue, due_ms, pass),
+            Deadline::ExpireRetained => self.expire_retained(pass),
+            Deadline::Pump(queue) => self.list(queue),
+            Deadline::Lease { queue, sequence } => self.lease_ended(queue, sequence, pass),
+            Deadline::Receive {
+                queue,
+                connection,
+                token,
+            } => self.receive_timed_out(queue, connection, token, pass),
+            Deadline::Session { session, .. } | Deadline::Will { session, .. }
+                if !self.has_room_for_will(session, pass) =>
+            {
+                self.work.push_front(Work::Meet(deadline));
+                return false;
+            }
+            Deadline::Session {
+                session,
+                detachment,
+            } => self.session_expired(session, detachment, pass),
+            Deadline::Will {
+                session,
+                detachment,
+            } => self.will_due(session, detachment, pass),
+            Deadline::Reap(queue) => self.reap(queue, pass),
+            Deadline::Thin => self.thin(pass),
+        }
+        true
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::broker::{Broker, Pass, Work};
-use crate::command::{Command, Publish, Will};
+use crate::command::{Publish, Will};
 use crate::deadline::Deadline;
 use crate::ids::ConnectionId;
 use crate::message::{Envelope, Run};
@@ -137,14 +137,16 @@ impl Broker {
         }
     }
 
-    /// Publishes a will, at the latest when there is room in the log; says whether there was.
+    /// Publishes a will if there is room in the log, beside that for what ends with it; says whether
+    /// there was. If not it goes to so many queues that the next call has to ask for them.
     pub(crate) fn carry_will(&mut self, publish: Publish, pass: &mut Pass<'_>) -> bool {
-        let left = self.publish(ConnectionId::BROKER, publish, pass);
-        if let Some(Command::Publish(left)) = left {
-            self.work.push_front(Work::Will(Box::new(left)));
-            return false;
+        let more = self.limits.step_bytes() / 2;
+        let published = self.try_publish(ConnectionId::BROKER, &publish, more, pass);
+        let fits = !matches!(published, Err(None));
+        if !fits {
+            self.work.push_front(Work::Will(Box::new(publish)));
         }
-        true
+        fits
     }
 
     /// Recovery: whoever was connected counts as disconnected since now; a client gets some time.

@@ -3,6 +3,8 @@
 //!
 //! `TERNMQ_KILL_ROUNDS` is the number of kills, `TERNMQ_BIN` the binary, `TERNMQ_SEED` the moments.
 
+mod handshakes;
+
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;

@@ -258,21 +258,25 @@ fn session_that_ends_with_its_connection_leaves_nothing() {
     assert!(shell.log.records.is_empty());
 }
 
+// Mutant: `next > state.tag_mark + 1` in `reserve_ids`: the first tag at the mark is used again.
 #[test]
 fn l13_tags_after_a_restart_start_above_the_mark() {
-    let mut shell = subscribed();
-    for n in 0..3_000 {
-        send(&mut shell, "a");
-        let room = Command::Room(33);
-        let settle = crate::testing::settle(0, n + 1, 1, Outcome::Accepted, None);
-        shell.run(conn(1), vec![settle, room]);
+    for messages in [1_024, 1_025, 1_026, 3_000] {
+        let mut shell = subscribed();
+        for n in 0..messages {
+            send(&mut shell, "a");
+            let room = Command::Room(33);
+            let settle = crate::testing::settle(0, n + 1, 1, Outcome::Accepted, None);
+            shell.run(conn(1), vec![settle, room]);
+        }
+        let marks = shell.log.count(PUT_SESSION);
+        assert!(marks <= 4, "{marks} records for {messages} deliveries");
+        shell.restart();
+        shell.attach(conn(2), "s");
+        let effects = send(&mut shell, "b");
+        let tag = delivered(&effects)[0].1.tag;
+        assert!(tag > messages, "{tag} after {messages}");
     }
-    let marks = shell.log.count(PUT_SESSION);
-    assert!(marks <= 4, "{marks} records for 3,000 deliveries");
-    shell.restart();
-    shell.attach(conn(2), "s");
-    let effects = send(&mut shell, "b");
-    assert!(delivered(&effects)[0].1.tag > 3_000);
 }
 
 // Mutant: `self.open_lane(session, position)` taken out of `reserve_ids`.

@@ -58,6 +58,21 @@ async fn r39_a_repeat_before_pubrel_is_no_second_message() {
     }
 }
 
+/// Mutant caught: no receipt in `publish_retained`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r39_a_repeat_of_a_retained_value_is_no_second_message() {
+    let server = Server::start().await;
+    let mut reader = Client::clean(&server, "reader");
+    reader.subscribe(&[("r39", 2)]);
+    let mut writer = Client::clean(&server, "r39");
+    writer.send(&publish(0x35, "r39", 5, b"once"));
+    writer.expect(&pubrec(5));
+    reader.expect_message("r39", b"once");
+    writer.send(&publish(0x3d, "r39", 5, b"once"));
+    writer.expect(&pubrec(5));
+    reader.ping();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r39_runs_of_ids_are_confirmed_in_order_and_released_in_any() {
     let server = Server::start().await;

@@ -227,6 +227,21 @@ async fn r36_and_r70_refusals_are_codes_in_their_turn() {
     client.expect_end(&[]);
 }
 
+/// Mutants caught: a window given back at PUBREC, or at PUBCOMP of an id that is not known.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r45_the_window_of_qos_2_comes_back_with_its_own_pubcomp() {
+    let server = Server::start_with(&["mqtt.receive_maximum=4"]).await;
+    let mut client = clean(&server, "r45");
+    for id in 1..=4u8 {
+        client.send(&publish(0x34, "r45", id.into(), &[], b"x"));
+        assert_eq!(client.packet().body[..2], [0, id]);
+    }
+    client.send(&ack(0x62, 99, 0));
+    client.expect(&[0x70, 3, 0, 99, 0x92]);
+    client.send(&publish(0x34, "r45", 5, &[], b"x"));
+    client.expect_disconnect(0x93);
+}
+
 /// Mutant caught: a window that is not given back at a refusing PUBREC.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r45_more_than_the_receive_maximum_ends_the_connection() {
