@@ -16,6 +16,7 @@ use crate::deadline::Deadlines;
 use crate::effect::{Answer, Out};
 use crate::exactly_once::Begun;
 use crate::ids::{ConnectionId, Now, QueueId};
+use crate::large_map::LargeMap;
 use crate::limits::Limits;
 use crate::map::{Map, Seed};
 pub(crate) use crate::pass::{AT_END, Pass, discarded};
@@ -60,7 +61,7 @@ pub struct Broker {
     pub(crate) queues: Map<QueueId, Box<Queue>>,
     pub(crate) queue_names: Map<QueueName, QueueId>,
     pub(crate) next_queue: u32,
-    pub(crate) addresses: Map<Address, AddressState>,
+    pub(crate) addresses: LargeMap<Address, AddressState>,
     pub(crate) trie: TopicTrie<Binding>,
     /// Filters of the consumers' own subscriptions.
     pub(crate) subscriptions: Map<QueueId, Filter>,
@@ -127,7 +128,7 @@ impl Broker {
             queues: Map::with_hasher(seed),
             queue_names: Map::with_hasher(seed),
             next_queue: 1,
-            addresses: Map::with_hasher(seed),
+            addresses: LargeMap::new(seed),
             trie: TopicTrie::new(seed),
             subscriptions: Map::with_hasher(seed),
             shared: Map::with_hasher(seed),

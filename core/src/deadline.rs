@@ -2,6 +2,7 @@
 //! object. An entry that has become pointless is noticed when it is due.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 
 use crate::broker::{Broker, Pass};
 use crate::ids::{ConnectionId, QueueId, Token};
@@ -9,7 +10,7 @@ use crate::session::SessionRef;
 
 /// One entry, to take it out again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct DeadlineKey(u64, u64);
+pub(crate) struct DeadlineKey(u64, NonZeroU64);
 
 /// What is due.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,12 +36,12 @@ pub(crate) enum Deadline {
     /// A session without connection expires; `detachment` tells whether it came back meanwhile.
     Session {
         session: SessionRef,
-        detachment: u64,
+        detachment: u32,
     },
     /// The delay of a will ends; `detachment` as above.
     Will {
         session: SessionRef,
-        detachment: u64,
+        detachment: u32,
     },
     /// Look whether an auto-created queue is still unused.
     Reap(QueueId),
@@ -58,14 +59,15 @@ pub(crate) struct Deadlines {
 impl Deadlines {
     /// Adds one.
     pub(crate) fn set(&mut self, due_ms: u64, deadline: Deadline) -> DeadlineKey {
-        self.set += 1;
+        let number = NonZeroU64::MIN.saturating_add(self.set);
+        self.set = number.get();
         self.due.insert((due_ms, self.set), deadline);
-        DeadlineKey(due_ms, self.set)
+        DeadlineKey(due_ms, number)
     }
 
     /// Takes one out that has become pointless, so that they do not pile up.
     pub(crate) fn cancel(&mut self, key: DeadlineKey) {
-        self.due.remove(&(key.0, key.1));
+        self.due.remove(&(key.0, key.1.get()));
     }
 
     /// What is delayed of a queue.

@@ -140,7 +140,7 @@ impl Broker {
         let unsettled = self.lanes.at(state.lane.0).map_or(0, |lane| lane.unsettled);
         let queue = state.queue.and_then(|queue| self.queues.get(&queue));
         let backlog = queue.map_or(0, |queue| queue.index.live());
-        connection.room > connection.room_max / 2 && backlog <= u64::from(unsettled)
+        connection.room > i64::from(connection.room_max / 2) && backlog <= u64::from(unsettled)
     }
 
     fn next_retained(&mut self, replay: &Replay, pass: &mut Pass<'_>) -> Next {

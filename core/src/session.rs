@@ -52,7 +52,7 @@ pub(crate) struct Session {
     /// New subscriptions that are getting retained values.
     pub(crate) replays: VecDeque<Replay>,
     /// Rises with each detachment, so that a stale deadline is noticed.
-    pub(crate) detachment: u64,
+    pub(crate) detachment: u32,
     /// When that is.
     pub(crate) deadline: Option<DeadlineKey>,
     /// Listed for sending again what is unsettled.
@@ -70,7 +70,7 @@ pub(crate) struct Session {
     /// Ids of messages that its client published once and has not released (law L13).
     pub(crate) receipts: BTreeSet<u16>,
     /// Subscriptions that have ids.
-    pub(crate) with_ids: usize,
+    pub(crate) with_ids: u32,
 }
 
 /// Tags reserved ahead by one record (law L13).
@@ -381,7 +381,7 @@ impl Broker {
             return;
         };
         state.connection = None;
-        state.detachment += 1;
+        state.detachment = state.detachment.wrapping_add(1);
         let (lane, detachment) = (state.lane, state.detachment);
         let (expiry, bound) = (state.expiry_ms, !state.subscriptions.is_empty());
         if let Some(lane) = self.lanes.at_mut(lane.0) {

@@ -89,7 +89,7 @@ impl Broker {
     }
 
     /// The delay of a will has passed.
-    pub(crate) fn will_due(&mut self, session: SessionRef, detachment: u64, pass: &mut Pass<'_>) {
+    pub(crate) fn will_due(&mut self, session: SessionRef, detachment: u32, pass: &mut Pass<'_>) {
         let due = self
             .sessions
             .at(session.0)

@@ -35,7 +35,7 @@ use tokio::time::Sleep;
 use crate::engine::{Engine, Link, Outgoing};
 use crate::frontends::{End, Ended, Frontend, Output, Parting, Turn};
 
-pub use counters::{Counters, Reason};
+pub use counters::{Counters, ProxyFault, Reason};
 pub use seat::{Seat, Seated};
 pub use transport::Transport;
 

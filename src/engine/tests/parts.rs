@@ -149,7 +149,7 @@ fn l2_delivery_of_an_earlier_batch_is_not_held_by_another_consumers_later_one() 
 /// Mutant: `shrink` in `outbox.rs` does nothing.
 #[test]
 fn outbox_that_was_emptied_is_as_small_as_a_new_one() {
-    assert!(std::mem::size_of::<Outbox>() <= 112);
+    assert!(std::mem::size_of::<Outbox>() <= 96);
     let world = World::new();
     world.declare("q");
     let (mut producer, mut consumer) = (world.client(), world.client());

@@ -1,6 +1,6 @@
 //! CONNECT: a session is attached, then CONNACK with what differs from what the client asked for.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use ternmq_core::command::{Attach, Will};
 use ternmq_core::effect::Answer;
@@ -10,8 +10,8 @@ use ternmq_mqtt::{Connect, PropertiesBuf, PropertyId, Sender, Terms, Value, Vers
 use super::{Exit, Flow, State, reason};
 use crate::frontends::Turn;
 
-/// Who a client is that does not say so.
-const ANONYMOUS: &str = "anonymous";
+/// Who a client is that does not say so; all of them share the name.
+static ANONYMOUS: LazyLock<Arc<str>> = LazyLock::new(|| "anonymous".into());
 
 /// What CONNACK will tell a client of MQTT 5.0.
 #[derive(Debug, Default)]
@@ -60,7 +60,10 @@ impl State {
     ) -> Attach {
         Attach {
             name,
-            principal: packet.username.unwrap_or(ANONYMOUS).into(),
+            principal: match packet.username {
+                Some(name) => name.into(),
+                None => Arc::clone(&ANONYMOUS),
+            },
             clean: packet.clean_start,
             expiry_ms,
             durable: expiry_ms != Some(0),
