@@ -4,51 +4,56 @@ The client of mqtt5-conformance begins to listen for an acknowledgement after it
 and throws away one that was faster. Between two busy processes on one machine that is every second one.
 """
 
-import asyncio
+import socket
 import threading
+import time
 
 HOST = "127.0.0.1"
 LATE = 0.02  # seconds
 
 
 def start(broker_port):
-    """Relays to this port in a thread that ends with the process; the port that it listens on."""
-    started = threading.Event()
-    ports = []
+    """Relays to this port in threads that end with the process; the port that it listens on."""
+    server = socket.create_server((HOST, 0))
 
-    async def serve():
-        server = await asyncio.start_server(lambda *client: relay(*client, broker_port), HOST, 0)
-        ports.append(server.sockets[0].getsockname()[1])
-        started.set()
-        await server.serve_forever()
+    def accept():
+        while True:
+            client, _ = server.accept()
+            in_background(relay, client, broker_port)
 
-    threading.Thread(target=lambda: asyncio.run(serve()), daemon=True).start()
-    started.wait()
-    return ports[0]
+    in_background(accept)
+    return server.getsockname()[1]
 
 
-async def relay(client_reader, client_writer, broker_port):
-    reader, writer = await asyncio.open_connection(HOST, broker_port)
+def in_background(work, *arguments):
+    thread = threading.Thread(target=work, args=arguments, daemon=True)
+    thread.start()
+    return thread
+
+
+def relay(client, broker_port):
+    with client, socket.create_connection((HOST, broker_port)) as broker:
+        for end in (client, broker):
+            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        asking = in_background(hand_on, client, broker, 0)
+        hand_on(broker, client, LATE)
+        shut(client, socket.SHUT_RDWR)  # which ends the other direction
+        asking.join()
+
+
+def hand_on(source, sink, late):
     try:
-        async with asyncio.TaskGroup() as both:
-            both.create_task(ask(client_reader, writer))
-            both.create_task(answer(reader, client_writer))
-    except* OSError:
-        pass  # one side has reset its connection
-    writer.close()
-    client_writer.close()
+        while octets := source.recv(65536):
+            time.sleep(late)
+            sink.sendall(octets)
+        sink.shutdown(socket.SHUT_WR)
+    except OSError:  # one side has reset its connection, and so both are over
+        shut(source, socket.SHUT_RDWR)
+        shut(sink, socket.SHUT_RDWR)
 
 
-async def ask(reader, writer):
-    while octets := await reader.read(65536):
-        writer.write(octets)
-        await writer.drain()
-    writer.write_eof()
-
-
-async def answer(reader, writer):
-    while octets := await reader.read(65536):
-        await asyncio.sleep(LATE)
-        writer.write(octets)
-        await writer.drain()
-    writer.close()
+def shut(end, how):
+    try:
+        end.shutdown(how)
+    except OSError:
+        pass  # it is shut already
