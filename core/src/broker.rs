@@ -37,6 +37,8 @@ pub struct BrokerOptions {
     pub limits: Limits,
     /// What holds for which addresses.
     pub settings: SettingsTable,
+    /// Where no will is published, whatever was allowed when its client connected.
+    pub denied_wills: Arc<[Filter]>,
     /// Seed of every look-up table.
     pub seed: u64,
 }
@@ -46,6 +48,7 @@ impl Default for BrokerOptions {
         Self {
             limits: Limits::default(),
             settings: SettingsTable::new(Vec::new()),
+            denied_wills: Arc::default(),
             seed: 0,
         }
     }
@@ -56,6 +59,7 @@ impl Default for BrokerOptions {
 pub struct Broker {
     pub(crate) limits: Limits,
     pub(crate) settings: SettingsTable,
+    pub(crate) denied_wills: Arc<[Filter]>,
     pub(crate) now: Now,
     pub(crate) store: Store,
     pub(crate) queues: Map<QueueId, Box<Queue>>,
@@ -123,6 +127,7 @@ impl Broker {
             routes: Routes::new(seed),
             limits: options.limits,
             settings: options.settings,
+            denied_wills: options.denied_wills,
             now: Now::default(),
             store: Store::default(),
             queues: Map::with_hasher(seed),
@@ -368,4 +373,6 @@ pub struct Counts {
     pub dropped_full: u64,
     /// Messages dropped because a dead-letter or expiry address is not set.
     pub dropped_no_address: u64,
+    /// Wills dropped because nothing may be published where they were to go.
+    pub dropped_denied: u64,
 }

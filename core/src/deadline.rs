@@ -23,6 +23,8 @@ pub(crate) enum Deadline {
     },
     /// Messages of a queue reach their time to live.
     Expire { queue: QueueId, due_ms: u64 },
+    /// Retained values reach their time to live.
+    ExpireRetained,
     /// A pause of a queue ends.
     Pump(QueueId),
     /// A lease ends.
@@ -125,6 +127,7 @@ impl Broker {
                     count,
                 } => self.redeliver(queue, sequence, count),
                 Deadline::Expire { queue, due_ms } => self.expire(queue, due_ms, pass),
+                Deadline::ExpireRetained => self.expire_retained(pass),
                 Deadline::Pump(queue) => self.list(queue),
                 Deadline::Lease { queue, sequence } => self.lease_ended(queue, sequence, pass),
                 Deadline::Receive {

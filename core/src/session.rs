@@ -76,6 +76,9 @@ pub(crate) struct Session {
 /// Tags reserved ahead by one record (law L13).
 const TAGS_AHEAD: u64 = 1_024;
 
+/// Subscriptions under `$` that an attachment tells of.
+const MAX_RESERVED: usize = 32;
+
 impl Broker {
     /// Takes or makes a session (law L12).
     pub(crate) fn attach(
@@ -126,6 +129,7 @@ impl Broker {
             position,
             Answer::Attached {
                 present: known.is_some(),
+                reserved: self.reserved_filters(session),
             },
         );
         if known.is_some() {
@@ -449,6 +453,25 @@ impl Broker {
             state.expiry_ms = expiry_ms;
             self.write_session(session, pass);
         }
+    }
+
+    /// What a session has subscribed to under `$`.
+    fn reserved_filters(&self, session: SessionRef) -> Vec<Filter> {
+        let Some(state) = self.sessions.at(session.0) else {
+            return Vec::new();
+        };
+        let filters = state
+            .subscriptions
+            .range(BindTarget::Filter(Filter::first_reserved())..)
+            .map_while(|(target, _)| match target {
+                BindTarget::Filter(filter) => Some(filter),
+                BindTarget::Queue { .. } | BindTarget::Shared { .. } => None,
+            });
+        filters
+            .take_while(|filter| filter.is_reserved())
+            .take(MAX_RESERVED)
+            .cloned()
+            .collect()
     }
 
     /// The subscription of a session to a filter.

@@ -9,6 +9,7 @@ use crate::ids::ConnectionId;
 use crate::message::{Envelope, Run};
 use crate::record::{self, WillRecord, Writer};
 use crate::session::SessionRef;
+use crate::topic_trie::matches_filter;
 
 /// After a restart clients get this long to come back before their wills are published.
 pub(crate) const GRACE_MS: u64 = 10_000;
@@ -99,12 +100,23 @@ impl Broker {
         }
     }
 
-    /// Publishes the will of a session, if it has one.
+    /// Publishes the will of a session, if it has one. What was allowed when its client connected may
+    /// be denied by now: a will outlives the configuration of its time.
     pub(crate) fn publish_will(&mut self, session: SessionRef, pass: &mut Pass<'_>) {
-        if let Some(will) = self.take_will(session, pass) {
-            let publish = self.publish_of(&will);
-            self.carry_will(publish, pass);
+        let Some(will) = self.take_will(session, pass) else {
+            return;
+        };
+        let address = &will.run.envelope.address;
+        if self
+            .denied_wills
+            .iter()
+            .any(|denied| matches_filter(denied, address))
+        {
+            self.counts.dropped_denied += 1;
+            return pass.out.garbage.push(will.run);
         }
+        let publish = self.publish_of(&will);
+        self.carry_will(publish, pass);
     }
 
     fn publish_of(&self, will: &Will) -> Publish {

@@ -79,6 +79,7 @@ impl Page {
             ("subscription_full", broker.dropped_full),
             ("slow_subscriber", stats.dropped_slow),
             ("too_large", stats.dropped_too_large),
+            ("denied", stats.dropped_denied + broker.dropped_denied),
             ("no_dead_letter_address", broker.dropped_no_address),
         ];
         self.family(

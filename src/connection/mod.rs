@@ -78,8 +78,7 @@ pub struct Connection<T> {
     /// Deliveries that found the output full.
     deliveries: VecDeque<Outgoing>,
     phase: Phase,
-    /// The server stops: nothing is read any more, answers are awaited.
-    stopping: bool,
+    stop: Stop,
     deadlines: Deadlines,
     /// What sockets and others wake this task by, from the first poll on.
     bell: Option<Waker>,
@@ -99,6 +98,18 @@ enum Phase {
     /// with unread input would reset it and eat the last words (STOMP 1.2, "Connection Lingering").
     /// The link is closed and its deadline with it, hence a timer.
     Draining { shut: bool, until: Pin<Box<Sleep>> },
+}
+
+/// How far the stop of the server has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    /// It does not stop.
+    No,
+    /// Nothing is read any more, answers are awaited.
+    Flushing,
+    /// Everything is answered, and the client has not said who it is: for a moment it may, to hear
+    /// in its protocol's words that the server stops.
+    LastCall,
 }
 
 /// What is known of the client's half.
@@ -128,7 +139,7 @@ impl<T: Transport> Connection<T> {
             output: None,
             deliveries: VecDeque::new(),
             phase: Phase::New,
-            stopping: false,
+            stop: Stop::No,
             deadlines: Deadlines::default(),
             bell: None,
             gave_way: false,
@@ -206,7 +217,7 @@ impl<T: Transport> Connection<T> {
     }
 
     fn wants_input(&self) -> bool {
-        !self.stopping && self.frontend.wants_input()
+        self.stop != Stop::Flushing && self.frontend.wants_input()
     }
 
     /// Handles what has been released to this connection; `false` if deliveries were left in the
@@ -222,8 +233,14 @@ impl<T: Transport> Connection<T> {
         let waited = is_waiting(&*self.frontend);
         let mut turn = turn(now, &self.link, &mut worker.commands, &mut worker.output);
         while let Some((token, answer)) = released.answers.pop_front() {
-            if token == STOP_TOKEN {
+            if token == STOP_TOKEN && self.frontend.is_connected() {
                 return Err(Finish::Server(End::Stopping));
+            }
+            if token == STOP_TOKEN {
+                self.stop = Stop::LastCall;
+                let until = now.mono_ms.saturating_add(LINGER_MS);
+                self.deadlines.connect = self.deadlines.connect.min(until);
+                continue;
             }
             self.frontend.handle_answer(token, answer, &mut turn)?;
         }
@@ -240,14 +257,14 @@ impl<T: Transport> Connection<T> {
         }
         if std::mem::take(&mut released.stopping) {
             // What was decided so far is still confirmed; then come the last words.
-            self.stopping = true;
+            self.stop = Stop::Flushing;
             turn.commands.push(Command::Flush { token: STOP_TOKEN });
         }
         if std::mem::take(&mut released.timeout) {
             self.deadlines.armed = None;
             self.handle_timeout(now, worker)?;
         }
-        if waits_no_more && !self.stopping {
+        if waits_no_more && self.stop == Stop::No {
             self.handle_rest(now, worker)?;
         }
         Ok(took_all)
@@ -298,7 +315,7 @@ impl<T: Transport> Connection<T> {
             Poll::Ready(read) => read.map_err(Finish::Broken)?,
         };
         let mut turn = turn(now, &self.link, &mut worker.commands, &mut worker.output);
-        if large {
+        let taken = if large {
             let length = self.rest.len() + read;
             match self.frontend.needed() {
                 0 => self.rest.reserve(read),
@@ -313,10 +330,17 @@ impl<T: Transport> Connection<T> {
             if taken > 0 {
                 self.rest = self.rest.get(taken..).unwrap_or_default().to_vec();
             }
+            taken
         } else {
             let input = worker.input.get(..start + read).unwrap_or_default();
             let taken = self.frontend.handle_input(input, &mut turn)?;
             self.rest = input.get(taken..).unwrap_or_default().to_vec();
+            taken
+        };
+        if self.stop == Stop::LastCall && taken > 0 {
+            // It is answered, and nothing of it is done.
+            worker.commands.clear();
+            return Err(Finish::Server(End::Stopping));
         }
         Ok(true)
     }

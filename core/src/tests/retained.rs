@@ -185,6 +185,39 @@ fn retained_value_is_replaced_removed_and_recovered() {
     assert_eq!(shell.dead.values().sum::<u64>(), 2, "t and u");
 }
 
+/// Mutant caught: a deadline that is not set again after a restart, for the next value, or for an
+/// earlier one.
+#[test]
+fn r31_and_mq_08_values_go_at_their_time_though_nobody_asks() {
+    let mut shell = Shell::new();
+    for (topic, expires_ms) in [
+        ("a", 1_000_900),
+        ("b", 1_000_300),
+        ("c", 0),
+        ("d", 1_000_600),
+        ("e", 1_000_500),
+    ] {
+        let run = run_of(topic, &["x"], |envelope| envelope.expires_ms = expires_ms);
+        shell.run(SENDER, vec![retain(run)]);
+    }
+    // Replaced by one without end.
+    shell.run(SENDER, vec![retain(run_of("d", &["y"], |_| {}))]);
+    let retained = |shell: &Shell| shell.broker.counts().retained;
+    shell.sleep(299);
+    assert_eq!(retained(&shell), 5);
+    shell.sleep(1);
+    assert_eq!((retained(&shell), shell.broker.counts().expired), (4, 1));
+    shell.sleep(200);
+    assert_eq!((retained(&shell), shell.broker.counts().expired), (3, 2));
+    shell.restart();
+    shell.sleep(399);
+    assert_eq!(retained(&shell), 3);
+    shell.sleep(1);
+    assert_eq!(retained(&shell), 2);
+    shell.restart();
+    assert_eq!(retained(&shell), 2);
+}
+
 #[test]
 fn expired_value_is_not_sent() {
     let mut shell = Shell::new();

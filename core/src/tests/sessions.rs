@@ -58,7 +58,7 @@ fn l12_takeover_ends_the_old_connection_and_drops_what_it_still_says() {
     assert_eq!(ends, [(1, EndReason::TakenOver)]);
     assert!(matches!(
         answers(&effects)[..],
-        [Answer::Attached { present: true }]
+        [Answer::Attached { present: true, .. }]
     ));
     assert_eq!(
         tags(&effects),
@@ -162,7 +162,7 @@ fn session_expires_after_its_time_unless_it_came_back() {
     let effects = shell.attach(conn(2), "s");
     assert!(matches!(
         answers(&effects)[..],
-        [Answer::Attached { present: true }]
+        [Answer::Attached { present: true, .. }]
     ));
     shell.sleep(10_000_000);
     shell.close(conn(2), &[]);
@@ -232,7 +232,7 @@ fn clean_start_discards_and_says_so() {
     let effects = shell.run(conn(2), vec![Command::Attach(fresh)]);
     assert!(matches!(
         answers(&effects)[..],
-        [Answer::Attached { present: false }]
+        [Answer::Attached { present: false, .. }]
     ));
     assert!(bodies(&effects).is_empty());
     assert!(bodies(&send(&mut shell, "b")).is_empty());

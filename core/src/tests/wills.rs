@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::broker::BrokerOptions;
 use crate::command::{Attach, Command, Retain, SendMode, Will};
 use crate::effect::Effect;
 use crate::ids::ConnectionId;
 use crate::record::{DELETE_SESSION, DELETE_WILL, PUT_WILL};
-use crate::testing::{Shell, attach, bodies, clean, close, conn, delivered, durable, seen};
+use crate::testing::{Shell, attach, bodies, clean, close, conn, delivered, durable, filter, seen};
 
 const WATCHER: ConnectionId = ConnectionId {
     slot: 50,
@@ -51,6 +52,21 @@ fn a_lost_connection_publishes_its_will_and_a_goodbye_does_not() {
         wills(&shell.run(conn(2), vec![Command::ForgetWill, close(&[])])),
         0
     );
+    assert_eq!(wills(&shell.sleep(100_000)), 0);
+}
+
+/// Mutant caught: a check at the attachment alone, which another configuration has made.
+#[test]
+fn az_01_a_will_is_checked_again_when_it_is_published() {
+    let mut shell = Shell::with(BrokerOptions {
+        denied_wills: [filter("will"), filter("will.#")].into(),
+        ..BrokerOptions::default()
+    });
+    shell.attach(WATCHER, "watcher");
+    shell.bind(WATCHER, "#", 1);
+    shell.run(conn(1), vec![with_will(clean("c", None), 0)]);
+    assert_eq!(wills(&shell.close(conn(1), &[])), 0);
+    assert_eq!(shell.broker.counts().dropped_denied, 1);
     assert_eq!(wills(&shell.sleep(100_000)), 0);
 }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 use ternmq_core::command::{Attach, Will};
 use ternmq_core::effect::Answer;
 use ternmq_core::error::Refusal;
+use ternmq_core::ids::Now;
 use ternmq_mqtt::{Connect, PropertiesBuf, PropertyId, Sender, Terms, Value, Version};
 
 use super::{Exit, Flow, State, reason};
@@ -40,7 +41,9 @@ impl State {
             ));
         }
         self.keep_alive_s = packet.keep_alive_s;
-        if let Some(max) = self.options.max_keep_alive_s
+        // Who cannot be told of another keep-alive gets the one it asks for.
+        if packet.version == Version::V5
+            && let Some(max) = self.options.max_keep_alive_s
             && (self.keep_alive_s == 0 || self.keep_alive_s > max)
         {
             self.keep_alive_s = max;
@@ -124,10 +127,11 @@ impl State {
     }
 
     /// Whether a session is resumed.
-    pub(super) fn answer_connect(&mut self, answer: &Answer) -> Result<bool, Exit> {
+    pub(super) fn answer_connect(&mut self, answer: &Answer, now: Now) -> Result<bool, Exit> {
         match answer {
-            Answer::Attached { present } => {
+            Answer::Attached { present, reserved } => {
                 self.connected = true;
+                self.resume_own(reserved, now);
                 Ok(*present)
             }
             Answer::Refused(why) => {

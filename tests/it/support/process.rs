@@ -127,6 +127,11 @@ impl Process {
         assert!(sent.success());
     }
 
+    /// Waits until a process that was told to stop has ended well.
+    pub(crate) fn stopped(mut self) {
+        assert!(self.child.wait().unwrap().success());
+    }
+
     /// The resident set, in bytes.
     pub(crate) fn resident_bytes(&self) -> u64 {
         let path = format!("/proc/{}/statm", self.child.id());

@@ -95,7 +95,7 @@ fn found(world: &World) -> Found {
         let token = attach(&mut client, name, false);
         let (answers, bodies) = drain(world, &client);
         let present = answers.iter().any(|(answered, answer)| {
-            *answered == token && matches!(answer, Answer::Attached { present: true })
+            *answered == token && matches!(answer, Answer::Attached { present: true, .. })
         });
         found.sessions.insert(session, present);
         let ids = bodies.into_iter().map(|(_, id)| id).collect();
