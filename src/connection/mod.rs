@@ -8,6 +8,7 @@
 //!
 //! Not here: protocols, and what bytes mean.
 
+mod bell;
 mod counters;
 mod deadlines;
 mod ending;
@@ -23,7 +24,7 @@ use std::io::{self, IoSlice};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use ternmq_core::command::Command;
@@ -38,6 +39,7 @@ pub use counters::{Counters, ProxyFault, Reason};
 pub use seat::{Seat, Seated};
 pub use transport::Transport;
 
+use bell::{bell, poll_turn};
 use deadlines::Deadlines;
 use ending::{Finish, LINGER_MS, drain};
 use worker::{OUTPUT_BYTES, Worker};
@@ -78,6 +80,10 @@ pub struct Connection<T> {
     phase: Phase,
     stop: Stop,
     deadlines: Deadlines,
+    /// What sockets and others wake this task by, from the first poll on.
+    bell: Option<Waker>,
+    /// Whether the last poll was left to others.
+    gave_way: bool,
 }
 
 /// Where a connection is in its life.
@@ -135,6 +141,8 @@ impl<T: Transport> Connection<T> {
             phase: Phase::New,
             stop: Stop::No,
             deadlines: Deadlines::default(),
+            bell: None,
+            gave_way: false,
         }
     }
 
@@ -383,6 +391,11 @@ impl<T: Transport> Future for Connection<T> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
+        if poll_turn(context, &mut this.gave_way).is_pending() {
+            return Poll::Pending;
+        }
+        let bell = this.bell.take().unwrap_or_else(|| bell(context));
+        let context = &mut Context::from_waker(&bell);
         let mut worker = Worker::take();
         let kept = this.output.take();
         let spare = kept.map(|kept| std::mem::replace(&mut worker.output, *kept));
@@ -399,6 +412,7 @@ impl<T: Transport> Future for Connection<T> {
             worker.output = spare;
         }
         worker.give_back();
+        this.bell = Some(bell);
         polled
     }
 }
