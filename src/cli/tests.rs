@@ -59,7 +59,7 @@ fn config_check_takes_the_options_of_serve() {
 
 /// Mutant: 0x87 taken out of `reason_exit_code`.
 #[test]
-fn exit_codes_tell_scripts_what_kind_of_failure_it_was() {
+fn ad_03_exit_codes_tell_scripts_what_kind_of_failure_it_was() {
     let refused = |code| {
         let reason = Reason(code);
         Failure::Client(ClientError::Refused { reason, said: None })

@@ -39,7 +39,7 @@ fn l17_jump_over_a_minute_is_counted_and_believed_a_minute_later() {
 }
 
 #[test]
-fn l17_jump_that_is_taken_back_expires_nothing() {
+fn l17_and_ck_01_jump_that_is_taken_back_expires_nothing() {
     let (manual, clock) = clock();
     manual.set_wall(1_000_000 + 3_600_000);
     clock.now();
