@@ -41,6 +41,12 @@ pub fn use_small_pages() -> io::Result<()> {
     Ok(())
 }
 
+/// The hard limit on open files, to which a server raises its own; `None` is no limit.
+#[must_use]
+pub fn file_limit() -> Option<u64> {
+    getrlimit(Resource::Nofile).maximum
+}
+
 /// Raises the soft limit on open files to the hard limit and returns it; `None` is no limit. Each
 /// connection is an open file.
 ///

@@ -72,6 +72,17 @@ impl Filter {
         Ok(Self(dialect.parse(text, Kind::Filter, max_bytes)?.into()))
     }
 
+    /// Whether it matches addresses that begin with `$` alone.
+    #[must_use]
+    pub fn is_reserved(&self) -> bool {
+        self.0.starts_with('$')
+    }
+
+    /// No filter under `$` comes before this one.
+    pub(crate) fn first_reserved() -> Self {
+        Self("$".into())
+    }
+
     /// The one address that a filter without wildcards matches.
     #[must_use]
     pub fn to_address(&self) -> Option<Address> {

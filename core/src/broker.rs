@@ -12,10 +12,11 @@ use crate::binding::Binding;
 use crate::command::{Command, Publish};
 use crate::connection::Place;
 use crate::consumer::{Consumer, Inflight, Lane};
-use crate::deadline::Deadlines;
+use crate::deadline::{Deadline, Deadlines};
 use crate::effect::{Answer, Out};
 use crate::exactly_once::Begun;
 use crate::ids::{ConnectionId, Now, QueueId};
+use crate::large_map::LargeMap;
 use crate::limits::Limits;
 use crate::map::{Map, Seed};
 pub(crate) use crate::pass::{AT_END, Pass, discarded};
@@ -36,6 +37,8 @@ pub struct BrokerOptions {
     pub limits: Limits,
     /// What holds for which addresses.
     pub settings: SettingsTable,
+    /// Where no will is published, whatever was allowed when its client connected.
+    pub denied_wills: Arc<[Filter]>,
     /// Seed of every look-up table.
     pub seed: u64,
 }
@@ -45,6 +48,7 @@ impl Default for BrokerOptions {
         Self {
             limits: Limits::default(),
             settings: SettingsTable::new(Vec::new()),
+            denied_wills: Arc::default(),
             seed: 0,
         }
     }
@@ -55,12 +59,13 @@ impl Default for BrokerOptions {
 pub struct Broker {
     pub(crate) limits: Limits,
     pub(crate) settings: SettingsTable,
+    pub(crate) denied_wills: Arc<[Filter]>,
     pub(crate) now: Now,
     pub(crate) store: Store,
     pub(crate) queues: Map<QueueId, Box<Queue>>,
     pub(crate) queue_names: Map<QueueName, QueueId>,
     pub(crate) next_queue: u32,
-    pub(crate) addresses: Map<Address, AddressState>,
+    pub(crate) addresses: LargeMap<Address, AddressState>,
     pub(crate) trie: TopicTrie<Binding>,
     /// Filters of the consumers' own subscriptions.
     pub(crate) subscriptions: Map<QueueId, Filter>,
@@ -105,7 +110,9 @@ pub(crate) enum Work {
     Replay(SessionRef),
     /// Let go of the messages of a queue that is gone.
     Discard(Box<Queue>),
-    /// Publish a will for which there was no room in the log.
+    /// Do what was due and had no room in the log.
+    Meet(Deadline),
+    /// Publish a will for more queues than there was room for in the log.
     Will(Box<Publish>),
     /// Take the subscriptions of a session that is gone out of the tables.
     EndSubscriptions(SessionRef),
@@ -122,12 +129,13 @@ impl Broker {
             routes: Routes::new(seed),
             limits: options.limits,
             settings: options.settings,
+            denied_wills: options.denied_wills,
             now: Now::default(),
             store: Store::default(),
             queues: Map::with_hasher(seed),
             queue_names: Map::with_hasher(seed),
             next_queue: 1,
-            addresses: Map::with_hasher(seed),
+            addresses: LargeMap::new(seed),
             trie: TopicTrie::new(seed),
             subscriptions: Map::with_hasher(seed),
             shared: Map::with_hasher(seed),
@@ -293,9 +301,15 @@ impl Broker {
                 Work::Resend(session) => self.resend(session, pass),
                 Work::Replay(session) => self.replay_retained(session, pass),
                 Work::Discard(queue) => self.discard_messages(queue, pass),
+                // The next call has the room that is needed.
+                Work::Meet(deadline) => {
+                    if !self.meet(deadline, pass) {
+                        break;
+                    }
+                }
                 Work::Will(publish) => {
                     if !self.carry_will(*publish, pass) {
-                        break; // The next call has room for it.
+                        break;
                     }
                 }
                 Work::EndSubscriptions(session) => self.end_subscriptions(session, pass),
@@ -367,4 +381,6 @@ pub struct Counts {
     pub dropped_full: u64,
     /// Messages dropped because a dead-letter or expiry address is not set.
     pub dropped_no_address: u64,
+    /// Wills dropped because nothing may be published where they were to go.
+    pub dropped_denied: u64,
 }

@@ -17,7 +17,7 @@ pub(crate) struct Connection {
     /// than the outbox.
     pub(crate) room: i64,
     /// What it has when nothing is in the outbox.
-    pub(crate) room_max: i64,
+    pub(crate) room_max: u32,
     /// Lanes of its consumers, in the order of their keys.
     lanes: Vec<(ConsumerKey, LaneRef)>,
     pub(crate) session: Option<SessionRef>,
@@ -67,7 +67,7 @@ impl Connection {
                 over = middle;
             }
         }
-        if fit == 0 && self.room >= self.room_max {
+        if fit == 0 && self.room >= i64::from(self.room_max) {
             1
         } else {
             fit
@@ -95,7 +95,13 @@ impl Connection {
                 self.lanes.remove(at);
                 self.lanes.insert(at, (key, lane));
             }
-            Err(at) => self.lanes.insert(at, (key, lane)),
+            Err(at) => {
+                if self.lanes.is_empty() {
+                    // Most have one, of a session; a vector would begin with four.
+                    self.lanes.reserve_exact(1);
+                }
+                self.lanes.insert(at, (key, lane));
+            }
         }
     }
 
@@ -126,10 +132,10 @@ impl Broker {
         {
             return false;
         }
-        let room = i64::from(self.limits.outbox_bytes);
+        let room = self.limits.outbox_bytes;
         place.connection = Some(Box::new(Connection {
             id,
-            room,
+            room: room.into(),
             room_max: room,
             lanes: Vec::new(),
             session: None,
@@ -180,7 +186,7 @@ impl Broker {
         connection.room = connection
             .room
             .saturating_add(i64::from(bytes))
-            .min(connection.room_max);
+            .min(connection.room_max.into());
         let session = connection.session;
         for consumer in std::mem::take(&mut connection.starved) {
             self.unpark(consumer);
@@ -198,7 +204,7 @@ impl Broker {
         routing: RoutingType,
     ) {
         let held = self.connection(id).map_or(0, |c| c.temporaries.len());
-        if self.addresses.contains_key(&address)
+        if self.addresses.get(&address).is_some()
             || self.queue_names.contains_key(&QueueName::from(&address))
             || held >= self.limits.max_subscriptions
             || self.addresses.len() >= self.limits.max_addresses
@@ -212,7 +218,7 @@ impl Broker {
             }),
             RoutingType::Multicast => QueueId(0),
         };
-        let state = self.addresses.entry(address.clone()).or_default();
+        let state = self.address_state(&address);
         state.owner = Some(id);
         state.multicast |= routing == RoutingType::Multicast;
         self.routes.change();
@@ -237,7 +243,8 @@ impl Broker {
         let done = self.empty_lanes(id, close.polite, pass)
             && self.end_lanes(id, pass)
             && self.end_temporaries(id, pass);
-        if !done {
+        let session = self.connection(id).and_then(|c| c.session);
+        if !done || session.is_some_and(|session| !self.has_room_for_will(session, pass)) {
             return Some(Command::Close(close));
         }
         let place = self.connections.get_mut(id.slot as usize)?;

@@ -2,14 +2,15 @@
 //! object. An entry that has become pointless is noticed when it is due.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 
-use crate::broker::{Broker, Pass};
+use crate::broker::{Broker, Pass, Work};
 use crate::ids::{ConnectionId, QueueId, Token};
 use crate::session::SessionRef;
 
 /// One entry, to take it out again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct DeadlineKey(u64, u64);
+pub(crate) struct DeadlineKey(u64, NonZeroU64);
 
 /// What is due.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,6 +23,8 @@ pub(crate) enum Deadline {
     },
     /// Messages of a queue reach their time to live.
     Expire { queue: QueueId, due_ms: u64 },
+    /// Retained values reach their time to live.
+    ExpireRetained,
     /// A pause of a queue ends.
     Pump(QueueId),
     /// A lease ends.
@@ -35,12 +38,12 @@ pub(crate) enum Deadline {
     /// A session without connection expires; `detachment` tells whether it came back meanwhile.
     Session {
         session: SessionRef,
-        detachment: u64,
+        detachment: u32,
     },
     /// The delay of a will ends; `detachment` as above.
     Will {
         session: SessionRef,
-        detachment: u64,
+        detachment: u32,
     },
     /// Look whether an auto-created queue is still unused.
     Reap(QueueId),
@@ -58,14 +61,15 @@ pub(crate) struct Deadlines {
 impl Deadlines {
     /// Adds one.
     pub(crate) fn set(&mut self, due_ms: u64, deadline: Deadline) -> DeadlineKey {
-        self.set += 1;
+        let number = NonZeroU64::MIN.saturating_add(self.set);
+        self.set = number.get();
         self.due.insert((due_ms, self.set), deadline);
-        DeadlineKey(due_ms, self.set)
+        DeadlineKey(due_ms, number)
     }
 
     /// Takes one out that has become pointless, so that they do not pile up.
     pub(crate) fn cancel(&mut self, key: DeadlineKey) {
-        self.due.remove(&(key.0, key.1));
+        self.due.remove(&(key.0, key.1.get()));
     }
 
     /// What is delayed of a queue.
@@ -116,35 +120,46 @@ impl Broker {
                 return;
             };
             pass.spend(1);
-            match deadline {
-                Deadline::Redeliver {
-                    queue,
-                    sequence,
-                    count,
-                } => self.redeliver(queue, sequence, count),
-                Deadline::Expire { queue, due_ms } => self.expire(queue, due_ms, pass),
-                Deadline::Pump(queue) => self.list(queue),
-                Deadline::Lease { queue, sequence } => self.lease_ended(queue, sequence, pass),
-                Deadline::Receive {
-                    queue,
-                    connection,
-                    token,
-                } => {
-                    self.receive_timed_out(queue, connection, token, pass);
-                }
-                Deadline::Session {
-                    session,
-                    detachment,
-                } => {
-                    self.session_expired(session, detachment, pass);
-                }
-                Deadline::Will {
-                    session,
-                    detachment,
-                } => self.will_due(session, detachment, pass),
-                Deadline::Reap(queue) => self.reap(queue, pass),
-                Deadline::Thin => self.thin(pass),
+            if !self.meet(deadline, pass) {
+                return;
             }
         }
+    }
+
+    /// Does what is due. False if there is no room for a will: it is done in the next call.
+    pub(crate) fn meet(&mut self, deadline: Deadline, pass: &mut Pass<'_>) -> bool {
+        match deadline {
+            Deadline::Redeliver {
+                queue,
+                sequence,
+                count,
+            } => self.redeliver(queue, sequence, count),
+            Deadline::Expire { queue, due_ms } => self.expire(queue, due_ms, pass),
+            Deadline::ExpireRetained => self.expire_retained(pass),
+            Deadline::Pump(queue) => self.list(queue),
+            Deadline::Lease { queue, sequence } => self.lease_ended(queue, sequence, pass),
+            Deadline::Receive {
+                queue,
+                connection,
+                token,
+            } => self.receive_timed_out(queue, connection, token, pass),
+            Deadline::Session { session, .. } | Deadline::Will { session, .. }
+                if !self.has_room_for_will(session, pass) =>
+            {
+                self.work.push_front(Work::Meet(deadline));
+                return false;
+            }
+            Deadline::Session {
+                session,
+                detachment,
+            } => self.session_expired(session, detachment, pass),
+            Deadline::Will {
+                session,
+                detachment,
+            } => self.will_due(session, detachment, pass),
+            Deadline::Reap(queue) => self.reap(queue, pass),
+            Deadline::Thin => self.thin(pass),
+        }
+        true
     }
 }

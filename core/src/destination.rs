@@ -20,7 +20,7 @@ const REAP_FLOOR_MS: u64 = 5_000;
 impl Broker {
     /// An address of the configuration.
     pub(crate) fn declare_address(&mut self, address: Address, anycast: bool, multicast: bool) {
-        let state = self.addresses.entry(address).or_default();
+        let state = self.address_state(&address);
         state.declared = true;
         state.declared_anycast |= anycast;
         state.multicast |= multicast;
@@ -125,11 +125,7 @@ impl Broker {
         if matches!(queue.kind, Kind::Plain | Kind::Temporary(_)) {
             match routing {
                 RoutingType::Anycast => {
-                    self.addresses
-                        .entry(address.clone())
-                        .or_default()
-                        .anycast
-                        .push(id);
+                    self.address_state(address).anycast.push(id);
                 }
                 RoutingType::Multicast => self.bind_queue(&Filter::from(address), id),
             }
@@ -157,7 +153,7 @@ impl Broker {
     /// A filter without wildcards makes its address.
     pub(crate) fn add_exact(&mut self, filter: &Filter) {
         if let Some(address) = filter.to_address() {
-            self.addresses.entry(address).or_default().exact += 1;
+            self.address_state(&address).exact += 1;
         }
     }
 

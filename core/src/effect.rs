@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::address::{Address, QueueName};
+use crate::address::{Address, Filter, QueueName};
 use crate::command::LeaseId;
 use crate::error::Refusal;
 use crate::ids::{ConnectionId, ConsumerKey, QueueId, Tag, Token};
@@ -106,6 +106,9 @@ pub struct Delivery {
     pub sequence: u64,
     /// Where it was before it was dead-lettered or expired.
     pub origin: Option<Arc<Origin>>,
+    /// From a queue that has a name of its own, for which anybody competes; not because of a
+    /// subscription of the session or its group.
+    pub named: bool,
 }
 
 /// Why a message is where it was not sent.
@@ -166,6 +169,9 @@ pub enum Answer {
     Attached {
         /// It existed.
         present: bool,
+        /// What it has subscribed to under addresses that begin with `$`, at most 32: some of them
+        /// are served by others than the broker.
+        reserved: Vec<Filter>,
     },
     /// Subscriptions: the granted QoS or a refusal, in order.
     Bound(Vec<Result<u8, Refusal>>),

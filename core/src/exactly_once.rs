@@ -104,7 +104,9 @@ impl Broker {
             let ids = (0..n).map(|offset| id_after(first, offset));
             state.receipts.extend(ids);
         }
-        self.write_receipts(session, first, n, true, pass);
+        if !cfg!(mutant = "receipt_not_written") {
+            self.write_receipts(session, first, n, true, pass);
+        }
     }
 
     fn write_receipts(
@@ -211,7 +213,9 @@ impl Broker {
                     break;
                 }
                 piece.flags |= RECEIVED;
-                self.write_tag(lane_ref, piece, pass);
+                if !cfg!(mutant = "pubrec_not_written") {
+                    self.write_tag(lane_ref, piece, pass);
+                }
             }
         }
         if !whole {

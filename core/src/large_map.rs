@@ -92,31 +92,43 @@ impl<K: Hash + Eq, V> LargeMap<K, V> {
         if let Some(held) = self.get_mut(&key) {
             return Some(std::mem::replace(held, value));
         }
-        self.get_or_insert_with(key, || value);
+        let (seed, hash) = (self.seed, self.seed.hash_one(&key));
+        let table = self.table(hash, 1);
+        table.insert_unique(hash, (key, value), |(held, _)| seed.hash_one(held));
         None
     }
 
-    /// The value under `key`, which is `make()` if there was none.
-    pub fn get_or_insert_with(&mut self, key: K, make: impl FnOnce() -> V) -> &mut V {
-        let (seed, hash) = (self.seed, self.seed.hash_one(&key));
-        let is_new = self.get(&key).is_none();
-        self.len += usize::from(is_new);
+    /// The value under `key`; `make` gives it and its key if there is none.
+    pub fn get_or_insert_with<Q: Hash + Eq + ?Sized>(
+        &mut self,
+        key: &Q,
+        make: impl FnOnce() -> (K, V),
+    ) -> &mut V
+    where
+        K: Borrow<Q>,
+    {
+        let (seed, hash) = (self.seed, self.seed.hash_one(key));
+        let added = usize::from(self.get(key).is_none());
+        let table = self.table(hash, added);
+        let is_key = |(held, _): &(K, V)| held.borrow() == key;
+        let entry = table.entry(hash, is_key, |(held, _)| seed.hash_one(held));
+        &mut entry.or_insert_with(make).into_mut().1
+    }
+
+    /// The table of `hash`, with room for the entries that are `added` to it: one or none.
+    fn table(&mut self, hash: u64, added: usize) -> &mut HashTable<(K, V)> {
+        self.len += added;
         let (mut part, mut level) = (&mut self.root, 0);
         loop {
-            if is_new {
-                part.split_if_full(level, seed);
+            if added > 0 {
+                part.split_if_full(level, self.seed);
             }
             match part {
                 Part::Split(split) => {
-                    split.len += usize::from(is_new);
+                    split.len += added;
                     part = &mut split.parts[slot(hash, level)];
                 }
-                Part::Table(table) => {
-                    let is_key = |(held, _): &(K, V)| *held == key;
-                    let entry = table.entry(hash, is_key, |(held, _)| seed.hash_one(held));
-                    let entry = entry.or_insert_with(|| (key, make()));
-                    return &mut entry.into_mut().1;
-                }
+                Part::Table(table) => return table,
             }
             level += 1;
         }

@@ -215,6 +215,7 @@ impl Broker {
         self.recovering = Map::with_hasher(self.seed);
         self.recover_begun();
         self.recount_references();
+        self.recover_expiries();
         let sessions: Vec<u32> = self.sessions.iter().map(|(place, _)| place).collect();
         for place in sessions {
             self.recover_expiry(SessionRef(place));

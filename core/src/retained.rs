@@ -1,5 +1,7 @@
 //! Retained values: the last message kept for an address, whatever its QoS in the log (law L16).
 
+mod expiry;
+
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -15,6 +17,8 @@ use crate::session::SessionRef;
 use crate::store::RunRef;
 use crate::topic_trie::matches_filter;
 
+use expiry::Expiries;
+
 /// One message of a stored run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct RetainedValue {
@@ -26,6 +30,7 @@ pub(crate) struct RetainedValue {
 #[derive(Debug, Default)]
 pub(crate) struct Retained {
     pub(crate) values: BTreeMap<Address, RetainedValue>,
+    expiries: Expiries,
 }
 
 /// A new subscription that is getting the retained values: a cursor over the addresses.
@@ -69,13 +74,13 @@ impl Broker {
         pass: &mut Pass<'_>,
     ) {
         self.store.retain(run, index, 1);
-        let old = self
-            .retained
-            .values
-            .insert(address.clone(), RetainedValue { run, index });
+        let value = RetainedValue { run, index };
+        let old = self.retained.values.insert(address.clone(), value);
         if let Some(old) = old {
+            self.forget_expiry(address, old);
             self.store.release(old.run, old.index, 1, pass.out);
         }
+        self.watch_retained(address, value);
     }
 
     /// Forgets the value of an address; gives the position of the record that says so, or 0.
@@ -83,6 +88,7 @@ impl Broker {
         let Some(old) = self.retained.values.remove(address) else {
             return 0;
         };
+        self.forget_expiry(address, old);
         self.store.release(old.run, old.index, 1, pass.out);
         let mut head = record::Writer::default();
         head.text(address.as_str());
@@ -140,7 +146,7 @@ impl Broker {
         let unsettled = self.lanes.at(state.lane.0).map_or(0, |lane| lane.unsettled);
         let queue = state.queue.and_then(|queue| self.queues.get(&queue));
         let backlog = queue.map_or(0, |queue| queue.index.live());
-        connection.room > connection.room_max / 2 && backlog <= u64::from(unsettled)
+        connection.room > i64::from(connection.room_max / 2) && backlog <= u64::from(unsettled)
     }
 
     fn next_retained(&mut self, replay: &Replay, pass: &mut Pass<'_>) -> Next {
@@ -221,6 +227,7 @@ impl Broker {
                 queue: QueueId(0),
                 sequence: 0,
                 origin: None,
+                named: false,
             };
             self.counts.delivered += 1;
             return self.send(connection, after, delivery, pass);

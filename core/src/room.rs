@@ -4,10 +4,11 @@
 //! [`Limits::step_bytes`](crate::limits::Limits::step_bytes); they need nothing here. The others are
 //! done whole, or left to a call that has the room.
 
-use crate::broker::Broker;
+use crate::broker::{Broker, Pass};
 use crate::command::{Attach, BindTarget, Command};
 use crate::ids::ConnectionId;
 use crate::record::{self, RECORD_OVERHEAD};
+use crate::session::SessionRef;
 
 /// Numbers and flags of a record beside its names.
 const NUMBERS: usize = 64;
@@ -63,6 +64,22 @@ impl Broker {
             bytes + attach.name.len() + NUMBERS + RECORD_OVERHEAD
         });
         self.limits.step_bytes() + 2 * (attach.name.len() + attach.principal.len()) + will
+    }
+
+    /// Whether there is room to publish the will of a session now and to write down that it has none
+    /// any more, or else what that needs: a crash must not come between the two (law L14).
+    pub(crate) fn has_room_for_will(&self, session: SessionRef, pass: &mut Pass<'_>) -> bool {
+        let state = self.sessions.at(session.0);
+        let Some(will) = state.and_then(|state| state.will.as_ref()) else {
+            return true;
+        };
+        // A step has room for the names and some hundred queues.
+        let bytes = record::message_bytes(&will.run, 0) + self.limits.step_bytes();
+        let fits = pass.fits(bytes);
+        if !fits {
+            pass.out.needs = pass.out.needs.max(bytes);
+        }
+        fits
     }
 
     /// Of the record of a session's queue, named by the session and by its escaped name.

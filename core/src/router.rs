@@ -3,7 +3,7 @@
 //! A route is computed once per address and routing version; every bind, unbind, create, delete
 //! and attachment changes the version (law L24).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::address::{Address, QueueName};
@@ -13,7 +13,8 @@ use crate::command::{BindOptions, Publish, Retain, RoutingType, SendMode};
 use crate::effect::{Effect, Target};
 use crate::error::{Limit, Refusal};
 use crate::ids::{ConnectionId, QueueId};
-use crate::map::{Map, Seed};
+use crate::large_map::LargeMap;
+use crate::map::Seed;
 use crate::message::Run;
 use crate::queue::{AS_PUBLISHED, granted_flag};
 use crate::session::SessionRef;
@@ -166,7 +167,10 @@ pub(crate) fn is_temporary(address: &Address) -> bool {
 #[derive(Debug)]
 pub(crate) struct Routes {
     version: u64,
-    cache: Map<Address, (u64, Arc<Route>)>,
+    cache: LargeMap<Address, (u64, Arc<Route>)>,
+    /// What is in the cache, the oldest first. When it is full one goes: to empty it at once would
+    /// hold the lock for tens of milliseconds (law L21).
+    order: VecDeque<Address>,
     /// The newest record that changed routing: answers that rest on nothing else wait for it.
     pub(crate) position: u64,
 }
@@ -175,7 +179,8 @@ impl Routes {
     pub(crate) fn new(seed: Seed) -> Self {
         Self {
             version: 0,
-            cache: Map::with_hasher(seed),
+            cache: LargeMap::new(seed),
+            order: VecDeque::new(),
             position: 0,
         }
     }
@@ -183,6 +188,25 @@ impl Routes {
     /// Something that routes depend on has changed.
     pub(crate) fn change(&mut self) {
         self.version += 1;
+    }
+
+    fn cached(&self, address: &Address) -> Option<&Arc<Route>> {
+        let (version, route) = self.cache.get(address)?;
+        (*version == self.version).then_some(route)
+    }
+
+    /// Remembers the route of an address among `most`.
+    fn remember(&mut self, address: &Address, route: &Arc<Route>, most: usize) {
+        let entry = (self.version, Arc::clone(route));
+        if self.cache.insert(address.clone(), entry).is_some() {
+            return;
+        }
+        self.order.push_back(address.clone());
+        if self.order.len() > most
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.cache.remove(&oldest);
+        }
     }
 }
 
@@ -372,19 +396,12 @@ impl Broker {
 
     /// The multicast route of an address.
     pub(crate) fn route(&mut self, address: &Address) -> Arc<Route> {
-        let version = self.routes.version;
-        if let Some((at, route)) = self.routes.cache.get(address)
-            && *at == version
-        {
+        if let Some(route) = self.routes.cached(address) {
             return Arc::clone(route);
         }
         let route = Arc::new(self.compute_route(address));
-        if self.routes.cache.len() >= self.limits.cached_routes {
-            self.routes.cache.clear();
-        }
-        self.routes
-            .cache
-            .insert(address.clone(), (version, Arc::clone(&route)));
+        let most = self.limits.cached_routes;
+        self.routes.remember(address, &route, most);
         route
     }
 
@@ -459,6 +476,12 @@ impl Broker {
         }
     }
 
+    /// An address, made if there is none.
+    pub(crate) fn address_state(&mut self, address: &Address) -> &mut AddressState {
+        let make = || (address.clone(), AddressState::default());
+        self.addresses.get_or_insert_with(address, make)
+    }
+
     /// Drops an address that nothing uses any more.
     pub(crate) fn forget_address(&mut self, address: &Address) {
         if self
@@ -497,3 +520,6 @@ impl Groups {
         self.0.into_iter().map(group).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

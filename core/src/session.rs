@@ -52,7 +52,7 @@ pub(crate) struct Session {
     /// New subscriptions that are getting retained values.
     pub(crate) replays: VecDeque<Replay>,
     /// Rises with each detachment, so that a stale deadline is noticed.
-    pub(crate) detachment: u64,
+    pub(crate) detachment: u32,
     /// When that is.
     pub(crate) deadline: Option<DeadlineKey>,
     /// Listed for sending again what is unsettled.
@@ -70,11 +70,14 @@ pub(crate) struct Session {
     /// Ids of messages that its client published once and has not released (law L13).
     pub(crate) receipts: BTreeSet<u16>,
     /// Subscriptions that have ids.
-    pub(crate) with_ids: usize,
+    pub(crate) with_ids: u32,
 }
 
 /// Tags reserved ahead by one record (law L13).
 const TAGS_AHEAD: u64 = 1_024;
+
+/// Subscriptions under `$` that an attachment tells of.
+const MAX_RESERVED: usize = 32;
 
 impl Broker {
     /// Takes or makes a session (law L12).
@@ -100,13 +103,8 @@ impl Broker {
                 pass.refuse(id, token, Refusal::Forbidden);
                 return None;
             }
-            if !self.vacate_for(known, id, &attach, pass) {
+            if !self.succeed(known, id, &attach, pass) {
                 return Some(Command::Attach(attach));
-            }
-            self.take_over(known, id, pass);
-            // An expiry of 0 ended the session with the connection it is taken from.
-            if attach.clean && self.is_named(known, &attach.name) {
-                self.remove_session(known, pass);
             }
         } else if self.session_names.len() >= self.limits.max_sessions {
             pass.refuse(id, token, Refusal::LimitReached(Limit::Sessions));
@@ -126,6 +124,7 @@ impl Broker {
             position,
             Answer::Attached {
                 present: known.is_some(),
+                reserved: self.reserved_filters(session),
             },
         );
         if known.is_some() {
@@ -134,23 +133,43 @@ impl Broker {
         None
     }
 
-    /// Whether a session still has its name: one that is being removed has none.
-    fn is_named(&self, session: SessionRef, name: &str) -> bool {
-        self.session_names.get(name) == Some(&session)
-    }
-
-    /// Takes back what a session that another connection holds has of named queues. False if the
-    /// room for records did not reach, also not for those of the attachment.
-    fn vacate_for(
+    /// Ends the hold of another connection on a session, and the session if a new one is wanted.
+    /// False if the room for records did not reach, also not for those of the attachment: what was
+    /// done is done, and the attachment goes on with it.
+    fn succeed(
         &mut self,
-        session: SessionRef,
-        by: ConnectionId,
+        known: SessionRef,
+        id: ConnectionId,
         attach: &Attach,
         pass: &mut Pass<'_>,
     ) -> bool {
-        let held = self.sessions.at(session.0).and_then(|s| s.connection);
-        let other = held.is_some_and(|held| held != by);
-        !other || (self.vacate(session, false, pass) && pass.fits(self.attach_bytes(attach)))
+        let state = self.sessions.at(known.0);
+        let held = state.and_then(|state| state.connection);
+        let is_taken = held.is_some_and(|held| held != id);
+        if is_taken {
+            if !self.vacate(known, false, pass) || !self.has_room_for_will(known, pass) {
+                return false;
+            }
+            self.take_over(known, id, pass);
+        }
+        // An expiry of 0 ended the session with the connection it is taken from.
+        if attach.clean && self.is_named(known, &attach.name) {
+            if !self.has_room_for_will(known, pass) {
+                return false;
+            }
+            self.remove_session(known, pass);
+        }
+        let bytes = self.attach_bytes(attach);
+        let fits = pass.fits(bytes);
+        if !fits {
+            pass.out.needs = pass.out.needs.max(bytes);
+        }
+        fits
+    }
+
+    /// Whether a session still has its name: one that is being removed has none.
+    fn is_named(&self, session: SessionRef, name: &str) -> bool {
+        self.session_names.get(name) == Some(&session)
     }
 
     /// A connection has one session: one that it had before is detached.
@@ -381,7 +400,7 @@ impl Broker {
             return;
         };
         state.connection = None;
-        state.detachment += 1;
+        state.detachment = state.detachment.wrapping_add(1);
         let (lane, detachment) = (state.lane, state.detachment);
         let (expiry, bound) = (state.expiry_ms, !state.subscriptions.is_empty());
         if let Some(lane) = self.lanes.at_mut(lane.0) {
@@ -391,8 +410,9 @@ impl Broker {
         if bound {
             self.routes.change();
         }
-        self.vacate(session, polite, pass);
+        // First, as there was room for it.
         self.leave_will(session, pass);
+        self.vacate(session, polite, pass);
         if expiry == Some(0) {
             return self.remove_session(session, pass);
         }
@@ -449,6 +469,25 @@ impl Broker {
             state.expiry_ms = expiry_ms;
             self.write_session(session, pass);
         }
+    }
+
+    /// What a session has subscribed to under `$`.
+    fn reserved_filters(&self, session: SessionRef) -> Vec<Filter> {
+        let Some(state) = self.sessions.at(session.0) else {
+            return Vec::new();
+        };
+        let filters = state
+            .subscriptions
+            .range(BindTarget::Filter(Filter::first_reserved())..)
+            .map_while(|(target, _)| match target {
+                BindTarget::Filter(filter) => Some(filter),
+                BindTarget::Queue { .. } | BindTarget::Shared { .. } => None,
+            });
+        filters
+            .take_while(|filter| filter.is_reserved())
+            .take(MAX_RESERVED)
+            .cloned()
+            .collect()
     }
 
     /// The subscription of a session to a filter.

@@ -12,15 +12,15 @@ use crate::session::{Session, SessionRef, Subscription};
 impl Session {
     /// Adds a subscription or replaces it.
     pub(crate) fn put_subscription(&mut self, target: BindTarget, subscription: Subscription) {
-        self.with_ids += usize::from(subscription.options.id != 0);
+        self.with_ids += u32::from(subscription.options.id != 0);
         let old = self.subscriptions.insert(target, subscription);
-        self.with_ids -= usize::from(old.is_some_and(|old| old.options.id != 0));
+        self.with_ids -= u32::from(old.is_some_and(|old| old.options.id != 0));
     }
 
     /// Takes a subscription out.
     pub(crate) fn take_subscription(&mut self, target: &BindTarget) -> Option<Subscription> {
         let gone = self.subscriptions.remove(target)?;
-        self.with_ids -= usize::from(gone.options.id != 0);
+        self.with_ids -= u32::from(gone.options.id != 0);
         Some(gone)
     }
 }

@@ -27,6 +27,8 @@ use crate::settings::{AddressPattern, AddressRule, SettingsTable};
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Log {
     pub(crate) records: Vec<(u64, u8, Bytes)>,
+    /// Nothing may be appended beyond this position.
+    pub(crate) end: Option<u64>,
     tail: u64,
 }
 
@@ -42,6 +44,11 @@ impl RecordSink for Log {
 
     fn tail(&self) -> u64 {
         self.tail
+    }
+
+    fn room(&self) -> usize {
+        let room = self.end.map(|end| end.saturating_sub(self.tail));
+        room.map_or(usize::MAX, |room| usize::try_from(room).unwrap())
     }
 }
 

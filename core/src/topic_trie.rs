@@ -266,7 +266,9 @@ impl<T> Children<T> {
                 });
                 &mut few[at].1
             }
-            Self::Many(many) => many.get_or_insert_with(segment.into(), Box::default),
+            Self::Many(many) => {
+                many.get_or_insert_with(segment, || (segment.into(), Box::default()))
+            }
         }
     }
 }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use crate::broker::{Broker, Pass, Work};
-use crate::command::{Command, Publish, Will};
+use crate::command::{Publish, Will};
 use crate::deadline::Deadline;
 use crate::ids::ConnectionId;
 use crate::message::{Envelope, Run};
 use crate::record::{self, WillRecord, Writer};
 use crate::session::SessionRef;
+use crate::topic_trie::matches_filter;
 
 /// After a restart clients get this long to come back before their wills are published.
 pub(crate) const GRACE_MS: u64 = 10_000;
@@ -89,7 +90,7 @@ impl Broker {
     }
 
     /// The delay of a will has passed.
-    pub(crate) fn will_due(&mut self, session: SessionRef, detachment: u64, pass: &mut Pass<'_>) {
+    pub(crate) fn will_due(&mut self, session: SessionRef, detachment: u32, pass: &mut Pass<'_>) {
         let due = self
             .sessions
             .at(session.0)
@@ -99,12 +100,23 @@ impl Broker {
         }
     }
 
-    /// Publishes the will of a session, if it has one.
+    /// Publishes the will of a session, if it has one. What was allowed when its client connected may
+    /// be denied by now: a will outlives the configuration of its time.
     pub(crate) fn publish_will(&mut self, session: SessionRef, pass: &mut Pass<'_>) {
-        if let Some(will) = self.take_will(session, pass) {
-            let publish = self.publish_of(&will);
-            self.carry_will(publish, pass);
+        let Some(will) = self.take_will(session, pass) else {
+            return;
+        };
+        let address = &will.run.envelope.address;
+        if self
+            .denied_wills
+            .iter()
+            .any(|denied| matches_filter(denied, address))
+        {
+            self.counts.dropped_denied += 1;
+            return pass.out.garbage.push(will.run);
         }
+        let publish = self.publish_of(&will);
+        self.carry_will(publish, pass);
     }
 
     fn publish_of(&self, will: &Will) -> Publish {
@@ -125,14 +137,16 @@ impl Broker {
         }
     }
 
-    /// Publishes a will, at the latest when there is room in the log; says whether there was.
+    /// Publishes a will if there is room in the log, beside that for what ends with it; says whether
+    /// there was. If not it goes to so many queues that the next call has to ask for them.
     pub(crate) fn carry_will(&mut self, publish: Publish, pass: &mut Pass<'_>) -> bool {
-        let left = self.publish(ConnectionId::BROKER, publish, pass);
-        if let Some(Command::Publish(left)) = left {
-            self.work.push_front(Work::Will(Box::new(left)));
-            return false;
+        let more = self.limits.step_bytes() / 2;
+        let published = self.try_publish(ConnectionId::BROKER, &publish, more, pass);
+        let fits = !matches!(published, Err(None));
+        if !fits {
+            self.work.push_front(Work::Will(Box::new(publish)));
         }
-        true
+        fits
     }
 
     /// Recovery: whoever was connected counts as disconnected since now; a client gets some time.

@@ -15,7 +15,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
 use super::Admin;
-use crate::connection::{Counters, Reason};
+use crate::connection::{Counters, ProxyFault, Reason};
 use crate::engine::{Snapshot, Stats};
 
 /// Upper bounds of the buckets, in nanoseconds: 50 us to 10 s.
@@ -79,6 +79,7 @@ impl Page {
             ("subscription_full", broker.dropped_full),
             ("slow_subscriber", stats.dropped_slow),
             ("too_large", stats.dropped_too_large),
+            ("denied", stats.dropped_denied + broker.dropped_denied),
             ("no_dead_letter_address", broker.dropped_no_address),
         ];
         self.family(
@@ -210,6 +211,13 @@ impl Page {
             "counter",
             "Ended connections of byte protocols, by reason.",
             ("reason", &ended),
+        );
+        let faults = ProxyFault::ALL.map(|fault| (fault.as_str(), counters.proxy_faults(fault)));
+        self.family(
+            "connections_proxy_refused_total",
+            "counter",
+            "Connections closed for want of a valid PROXY header of a known proxy, by reason.",
+            ("reason", &faults),
         );
     }
 

@@ -7,7 +7,7 @@ use ternmq_core::address::Filter;
 use ternmq_core::dialect::{Dialect, MAX_NAME_BYTES};
 use ternmq_core::settings::AddressRule;
 
-use super::listeners::Listener;
+use super::listeners::{Listener, ProxyProtocol};
 use super::size::ByteSize;
 use super::source::KeyPath;
 use super::{Config, Mqtt};
@@ -231,7 +231,8 @@ fn check_listeners(config: &Config) -> Result<(), Violation> {
         return Err(violation(KeyPath::new("listeners"), reason, allowed));
     }
     let mut bound = BTreeMap::new();
-    for (name, Listener { bind, .. }) in listeners {
+    for (name, listener) in listeners {
+        let bind = &listener.bind;
         if !is_listener_name(name) {
             let allowed = "1 to 64 characters out of a-z, A-Z, 0-9, `_`, `-`";
             return Err(violation(key(name), "not a name for a listener", allowed));
@@ -243,6 +244,7 @@ fn check_listeners(config: &Config) -> Result<(), Violation> {
                            or any if security.allow_anonymous_remote = true";
             return Err(violation(key(name).key("bind"), reason, allowed));
         }
+        check_proxies(&key(name), listener)?;
         let other = if bind.port() == 0 {
             None
         } else {
@@ -256,6 +258,22 @@ fn check_listeners(config: &Config) -> Result<(), Violation> {
                 "an address of its own",
             ));
         }
+    }
+    Ok(())
+}
+
+fn check_proxies(key: &KeyPath, listener: &Listener) -> Result<(), Violation> {
+    let proxies = listener.proxy_from.len();
+    let key = || key.clone().key("proxy_from");
+    if proxies > 0 && listener.proxy_protocol == ProxyProtocol::Off {
+        let reason = "clients connect themselves, so there is no proxy to name";
+        let allowed = "none unless proxy_protocol = \"required\"";
+        return Err(violation(key(), reason, allowed));
+    }
+    if proxies > MAX_PROXIES {
+        let reason = format!("{proxies} addresses and networks");
+        let allowed = format!("at most {MAX_PROXIES} addresses and networks");
+        return Err(violation(key(), reason, allowed));
     }
     Ok(())
 }
@@ -411,3 +429,5 @@ const HOUR_MS: u32 = 3_600_000;
 const YEAR_MS: u64 = 31_536_000_000;
 const PAGE_BYTES: u64 = 4_096;
 const MAX_LISTENERS: usize = 64;
+/// Entries of `proxy_from`: each is looked at for every connection.
+const MAX_PROXIES: usize = 64;

@@ -24,6 +24,29 @@ pub enum ConfigError {
     /// All `--set` together are larger than [`MAX_SET_BYTES`].
     #[error("all --set together are larger than {MAX_SET_BYTES} bytes: use --config")]
     SetsTooLarge,
+    /// All variables that begin with `TERNMQ__` together are larger than [`MAX_SET_BYTES`].
+    #[error("all TERNMQ__ variables together are larger than {MAX_SET_BYTES} bytes: use --config")]
+    EnvironmentTooLarge,
+    /// The name of a variable spells no key.
+    #[error("{name}: not of the form TERNMQ__SECTION__KEY, such as TERNMQ__LIMITS__MEMORY")]
+    NotAKey {
+        /// The variable.
+        name: String,
+    },
+    /// The value of a variable is not UTF-8.
+    #[error("{name}: the value of the variable is not UTF-8")]
+    NotText {
+        /// The variable.
+        name: String,
+    },
+    /// Two variables name one key in different letters.
+    #[error("{name} and {other} set the same key: unset one of them")]
+    SetTwice {
+        /// The one.
+        name: String,
+        /// The other.
+        other: String,
+    },
     /// A `--set` is not `key=value`.
     #[error("--set {text}: not of the form key=value, such as limits.memory=512MiB")]
     NotAnAssignment {
@@ -54,7 +77,7 @@ pub struct Problem {
 /// A place in a configuration source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// The file's path, or the `--set` itself.
+    /// The file's path, the variable's name, or the `--set` itself.
     pub source: String,
     /// Line, from 1.
     pub line: usize,
@@ -130,6 +153,6 @@ impl std::error::Error for Problem {}
 
 /// Largest configuration file, in bytes.
 pub const MAX_FILE_BYTES: usize = 1 << 20;
-/// Largest sum of all `--set`, in bytes.
+/// Largest sum of all `--set`, and of all `TERNMQ__` variables, in bytes.
 pub const MAX_SET_BYTES: usize = 64 << 10;
 const EXCERPT_CHARS: usize = 120;

@@ -76,6 +76,13 @@ impl Limits {
             .map_or_else(memory::default_budget, |size| size.0)
     }
 
+    /// The memory that this process may use, in bytes: the machine's, or the lowest limit of its
+    /// cgroups; `None` where the system does not tell.
+    #[must_use]
+    pub fn usable_memory_bytes() -> Option<u64> {
+        memory::usable_bytes()
+    }
+
     /// The number of worker threads: `worker_threads`, or one less than the cores, at least one.
     /// The core left over is for the kernel's network work and the journal thread; a second worker
     /// there costs a wake-up whenever two clients speak at once (decision 0010).

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use ipnet::IpNet;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, SeqAccess, Unexpected, Visitor};
 
@@ -14,6 +15,21 @@ pub struct Listener {
     pub bind: SocketAddr,
     /// What its clients may speak.
     pub protocols: Protocols,
+    /// Whether a proxy says where they come from.
+    pub proxy_protocol: ProxyProtocol,
+    /// Addresses of the proxies; empty is any. Without [`ProxyProtocol::Required`] always empty.
+    pub proxy_from: Vec<IpNet>,
+}
+
+/// Whether connections begin with a header of the PROXY protocol, version 1 or 2.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProxyProtocol {
+    /// Clients connect themselves.
+    #[default]
+    Off,
+    /// Each connection comes from a proxy and begins with a header; one without it is closed.
+    Required,
 }
 
 /// A protocol that a listener can offer.
@@ -63,6 +79,19 @@ impl Protocols {
     }
 }
 
+/// As a list for humans: `mqtt, http`.
+impl fmt::Display for Protocols {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Only(list) => {
+                let names: Vec<&str> = list.iter().map(|protocol| protocol.as_str()).collect();
+                f.write_str(&names.join(", "))
+            }
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for Protocols {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ProtocolsVisitor)
@@ -106,6 +135,9 @@ pub(super) struct ListenerSection {
     #[serde(deserialize_with = "bind_address")]
     bind: Option<SocketAddr>,
     protocols: Option<Protocols>,
+    proxy_protocol: ProxyProtocol,
+    #[serde(deserialize_with = "networks")]
+    proxy_from: Vec<IpNet>,
 }
 
 fn bind_address<'de, D: Deserializer<'de>>(
@@ -116,6 +148,21 @@ fn bind_address<'de, D: Deserializer<'de>>(
         let expected = "an IP address and a port, such as \"127.0.0.1:1883\" or \"[::1]:1883\"";
         de::Error::invalid_value(Unexpected::Str(&text), &expected)
     })
+}
+
+/// Networks, or single addresses.
+fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let network = |text: &String| {
+        let parsed = text.parse();
+        parsed.or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+    };
+    let wrong = |text: &String| {
+        let expected = "IP addresses and networks, such as \"10.0.0.7\" or \"10.0.0.0/8\"";
+        de::Error::invalid_value(Unexpected::Str(text), &expected)
+    };
+    let parse = |text| network(text).map_err(|_| wrong(text));
+    texts.iter().map(parse).collect()
 }
 
 /// The listeners that follow from what is written, or the name of the first one without an address
@@ -136,7 +183,15 @@ pub(super) fn complete(
         match (bind, protocols) {
             (None, _) => return Err((name, "bind")),
             (_, None) => return Err((name, "protocols")),
-            (Some(bind), Some(protocols)) => listeners.insert(name, Listener { bind, protocols }),
+            (Some(bind), Some(protocols)) => {
+                let listener = Listener {
+                    bind,
+                    protocols,
+                    proxy_protocol: section.proxy_protocol,
+                    proxy_from: section.proxy_from,
+                };
+                listeners.insert(name, listener)
+            }
         };
     }
     Ok(listeners)
@@ -147,7 +202,13 @@ pub(super) fn defaults() -> BTreeMap<String, Listener> {
     let only = |protocol| Protocols::Only(vec![protocol]);
     let listener = |name: &str, port, protocols| {
         let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        (name.to_owned(), Listener { bind, protocols })
+        let listener = Listener {
+            bind,
+            protocols,
+            proxy_protocol: ProxyProtocol::Off,
+            proxy_from: Vec::new(),
+        };
+        (name.to_owned(), listener)
     };
     BTreeMap::from([
         listener("mqtt", 1883, only(Protocol::Mqtt)),

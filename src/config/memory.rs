@@ -9,16 +9,18 @@ use std::path::{Path, PathBuf};
 
 /// A quarter of the usable memory in bytes; 256 MiB where the system does not tell (no `/proc`).
 pub(super) fn default_budget() -> u64 {
+    usable_bytes().map_or(FALLBACK_BYTES, |usable| usable / 4)
+}
+
+/// What this process may use: the machine's memory or the lowest limit of its cgroups, in bytes.
+pub(super) fn usable_bytes() -> Option<u64> {
     let machine = read("/proc/meminfo".as_ref()).and_then(|text| machine_bytes(&text));
     let groups =
         read("/proc/self/cgroup".as_ref()).map_or_else(Vec::new, |text| limit_files(&text));
     let limits = groups
         .iter()
         .filter_map(|path| read(path)?.trim().parse().ok());
-    limits
-        .chain(machine)
-        .min()
-        .map_or(FALLBACK_BYTES, |usable| usable / 4)
+    limits.chain(machine).min()
 }
 
 /// `MemTotal` of `/proc/meminfo`, in bytes.

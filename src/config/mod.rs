@@ -1,14 +1,16 @@
-//! Configuration: typed sections, read from one TOML file below `--set` arguments.
+//! Configuration: typed sections, read from one TOML file below variables of the environment below
+//! `--set` arguments.
 //!
 //! What is not written has the default of its section; [`Config::default`] is the server without
 //! arguments. An unknown key is an error, and every error names its place (file, line and column,
-//! or the `--set`), the key, what is allowed, and for a misspelling what was meant. Values are
+//! the variable, or the `--set`), the key, what is allowed, and for a misspelling what was meant. Values are
 //! checked here, once, so that nobody after this module meets one out of its range.
 //!
 //! No `flatten` and no untagged enums in the sections: they lose the places.
 
 mod addresses;
 mod check;
+mod environment;
 mod error;
 mod explain;
 mod limits;
@@ -34,9 +36,10 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 pub use addresses::{AddressSection, QueueSection};
+pub use environment::Variable;
 pub use error::{ConfigError, MAX_FILE_BYTES, MAX_SET_BYTES, Place, Problem};
 pub use limits::{FrameLimits, Limits};
-pub use listeners::{Listener, Protocol, Protocols};
+pub use listeners::{Listener, Protocol, Protocols, ProxyProtocol};
 pub use logging::{Format, Level, Logging};
 pub use mqtt::Mqtt;
 pub use rest::Rest;
@@ -76,14 +79,27 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads the file at `path`, if any, and lays each `key=value` of `sets` over it: tables are
-    /// merged, other values and lists replaced, later arguments win. A file with `[listeners]`
-    /// lists all listeners; without it the defaults stay, changed by `sets`.
+    /// Reads the file at `path`, if any, and lays each `key=value` of `sets` over it, see
+    /// [`Config::load_with`]. The environment is not looked at.
     ///
     /// # Errors
     /// The first mistake found; see [`ConfigError`].
     pub fn load(path: Option<&Path>, sets: &[String]) -> Result<Self, ConfigError> {
-        let sources = Sources::read(path, sets)?;
+        Self::load_with(path, &[], sets)
+    }
+
+    /// Reads the file at `path`, if any, and lays `variables` and then each `key=value` of `sets`
+    /// over it: tables are merged, other values and lists replaced, later ones win. A file with
+    /// `[listeners]` lists all listeners; without it the defaults stay, changed by the others.
+    ///
+    /// # Errors
+    /// The first mistake found; see [`ConfigError`].
+    pub fn load_with(
+        path: Option<&Path>,
+        variables: &[Variable],
+        sets: &[String],
+    ) -> Result<Self, ConfigError> {
+        let sources = Sources::read(path, variables, sets)?;
         let table = sources.merge()?;
         let root = Spanned::new(0..0, table.clone());
         let document = Document::deserialize(toml::Deserializer::from(root))

@@ -12,13 +12,15 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::environment::Variable;
 use super::error::{ConfigError, MAX_FILE_BYTES, MAX_SET_BYTES, Place, Problem};
 use super::explain::explain;
 
-/// The file and the `--set` arguments.
+/// The file, the variables of the environment and the `--set` arguments.
 #[derive(Debug)]
 pub(super) struct Sources {
-    sets: Vec<Source>,
+    /// Variables, then arguments: later ones win, and all of them over the file.
+    assignments: Vec<Source>,
     file: Option<Source>,
 }
 
@@ -41,33 +43,49 @@ enum Step {
 }
 
 impl Sources {
-    /// Reads the file and takes the arguments; nothing is parsed yet.
-    pub(super) fn read(path: Option<&Path>, sets: &[String]) -> Result<Self, ConfigError> {
+    /// Reads the file and takes variables and arguments; nothing is parsed yet.
+    pub(super) fn read(
+        path: Option<&Path>,
+        variables: &[Variable],
+        sets: &[String],
+    ) -> Result<Self, ConfigError> {
         if sets.iter().map(String::len).sum::<usize>() > MAX_SET_BYTES {
             return Err(ConfigError::SetsTooLarge);
         }
-        let mut start = 0;
-        let mut sources = Vec::new();
+        let mut texts = Vec::new();
+        for variable in variables {
+            let text = assignment(&variable.key, &variable.value);
+            texts.push((variable.name.clone(), text));
+        }
         for set in sets {
-            let source = Source::new(format!("--set {set}"), &assignment(set)?, start);
+            let (key, value) = set.split_once('=').ok_or_else(|| {
+                let text = set.clone();
+                ConfigError::NotAnAssignment { text }
+            })?;
+            texts.push((format!("--set {set}"), assignment(key, value)));
+        }
+        let mut start = 0;
+        let mut assignments = Vec::new();
+        for (name, text) in texts {
+            let source = Source::new(name, &text, start);
             start = source.padded.len();
-            sources.push(source);
+            assignments.push(source);
         }
         let file = path.map(|path| {
             let text = read_file(path)?;
             Ok(Source::new(path.display().to_string(), &text, start))
         });
         Ok(Self {
-            sets: sources,
+            assignments,
             file: file.transpose()?,
         })
     }
 
-    /// Parses all sources and merges them, later arguments over earlier ones over the file. Tables
-    /// are merged key by key; everything else, lists too, is replaced.
+    /// Parses all sources and merges them, later assignments over earlier ones over the file.
+    /// Tables are merged key by key; everything else, lists too, is replaced.
     pub(super) fn merge(&self) -> Result<DeTable<'_>, ConfigError> {
         let mut merged = DeTable::new();
-        for source in self.file.iter().chain(&self.sets) {
+        for source in self.file.iter().chain(&self.assignments) {
             let table = DeTable::parse(&source.padded)
                 .map_err(|error| self.invalid(&DeTable::new(), &error))?;
             overlay(&mut merged, table.into_inner());
@@ -120,7 +138,7 @@ impl Sources {
     }
 
     fn place(&self, span: &Range<usize>) -> Option<Place> {
-        let mut sources = self.file.iter().chain(self.sets.iter().rev());
+        let mut sources = self.file.iter().chain(self.assignments.iter().rev());
         let source = sources.find(|source| span.start >= source.start)?;
         let text = source.padded.get(source.start..)?.strip_suffix(' ')?;
         let to = span.end.max(span.start) - source.start;
@@ -283,20 +301,15 @@ fn overlay<'a>(base: &mut DeTable<'a>, over: DeTable<'a>) {
     }
 }
 
-/// A `--set` as TOML. A value that is no TOML but a plain word, as in `logging.level=debug`, is
+/// `key=value` as TOML. A value that is no TOML but a plain word, as in `logging.level=debug`, is
 /// taken as text: shells eat quotes.
-fn assignment(set: &str) -> Result<String, ConfigError> {
-    let Some((key, value)) = set.split_once('=') else {
-        return Err(ConfigError::NotAnAssignment {
-            text: set.to_owned(),
-        });
-    };
-    let value = value.trim();
+fn assignment(key: &str, value: &str) -> String {
+    let word = value.trim();
     let plain = |c: char| !c.is_control() && !"\"'\\[]{}#".contains(c);
-    if DeValue::parse(value).is_err() && !value.is_empty() && value.chars().all(plain) {
-        return Ok(format!("{key}=\"{value}\""));
+    if DeValue::parse(word).is_err() && !word.is_empty() && word.chars().all(plain) {
+        return format!("{key}=\"{word}\"");
     }
-    Ok(set.to_owned())
+    format!("{key}={value}")
 }
 
 fn read_file(path: &Path) -> Result<String, ConfigError> {

@@ -294,6 +294,25 @@ fn non_loopback_address_needs_the_operators_word() {
 }
 
 #[test]
+fn proxies_are_networks_or_addresses_of_a_listener_that_requires_them() {
+    let required = "listeners.mqtt.proxy_protocol=required";
+    let from = "listeners.mqtt.proxy_from=[\"10.0.0.7\", \"2001:db8::/32\"]";
+    let mqtt = set(&[required, from]).unwrap().listeners["mqtt"].clone();
+    assert_eq!(mqtt.proxy_protocol, ProxyProtocol::Required);
+    let networks: Vec<String> = mqtt.proxy_from.iter().map(ToString::to_string).collect();
+    assert_eq!(networks, ["10.0.0.7/32", "2001:db8::/32"]);
+    assert!(problem(set(&[from])).allowed.unwrap().contains("required"));
+    let name = "listeners.mqtt.proxy_from=[\"proxy.example\"]";
+    let refused = problem(set(&[required, name]));
+    assert_eq!(refused.key, "listeners.mqtt.proxy_from");
+    assert!(refused.allowed.unwrap().contains("10.0.0.0/8"));
+    let many = format!("listeners.mqtt.proxy_from={:?}", ["::1"; 65]);
+    assert!(problem(set(&[required, &many])).reason.contains("65"));
+    let refused = problem(set(&["listeners.mqtt.proxy_protocol=v2"]));
+    assert_eq!(refused.allowed.unwrap(), "`off`, `required`");
+}
+
+#[test]
 fn two_listeners_may_share_no_address_but_port_zero() {
     let refused = problem(set(&["listeners.stomp.bind=127.0.0.1:1883"]));
     assert!(refused.reason.contains("listeners.mqtt"), "{refused}");

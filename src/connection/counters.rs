@@ -16,6 +16,7 @@ pub struct Counters {
     taken_over: AtomicU64,
     stopping: AtomicU64,
     panicked: AtomicU64,
+    proxy_faults: [AtomicU64; ProxyFault::ALL.len()],
 }
 
 /// Why a connection ended.
@@ -72,6 +73,44 @@ impl Reason {
     }
 }
 
+/// Why a connection was closed that a proxy should have introduced.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ProxyFault {
+    /// It comes from no proxy of the listener.
+    Untrusted,
+    /// It does not begin with a header.
+    Missing,
+    /// Its header breaks the rules.
+    Malformed,
+    /// Its header is longer than any is read.
+    TooLong,
+    /// Its header did not end in time, or before the connection did.
+    Incomplete,
+}
+
+impl ProxyFault {
+    /// Every fault.
+    pub const ALL: [Self; 5] = [
+        Self::Untrusted,
+        Self::Missing,
+        Self::Malformed,
+        Self::TooLong,
+        Self::Incomplete,
+    ];
+
+    /// As shown in logs and as a label of metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Untrusted => "untrusted",
+            Self::Missing => "missing",
+            Self::Malformed => "malformed",
+            Self::TooLong => "too_long",
+            Self::Incomplete => "incomplete",
+        }
+    }
+}
+
 impl Counters {
     /// Connections that are open, whatever they speak.
     #[must_use]
@@ -107,6 +146,17 @@ impl Counters {
     #[must_use]
     pub fn ended(&self, reason: Reason) -> u64 {
         self.counter(reason).load(Ordering::Relaxed)
+    }
+
+    /// Connections closed for a fault of their proxy.
+    #[must_use]
+    pub fn proxy_faults(&self, fault: ProxyFault) -> u64 {
+        self.proxy_faults[fault as usize].load(Ordering::Relaxed)
+    }
+
+    /// Counts a fault and tells how many there are now.
+    pub(crate) fn count_proxy_fault(&self, fault: ProxyFault) -> u64 {
+        self.proxy_faults[fault as usize].fetch_add(1, Ordering::Relaxed) + 1
     }
 
     pub(super) fn count(&self, reason: Reason) {

@@ -4,7 +4,7 @@ use ternmq_core::ids::Now;
 
 use super::ending::Finish;
 use super::worker::Worker;
-use super::{Connection, Transport, turn};
+use super::{Connection, Stop, Transport, turn};
 use crate::frontends::End;
 
 /// Absolute times on the mono clock, in milliseconds.
@@ -26,7 +26,10 @@ impl<T: Transport> Connection<T> {
             return Err(Finish::Stalled);
         }
         if !self.frontend.is_connected() && due(Some(self.deadlines.connect)) {
-            return Err(Finish::Server(End::ConnectTimeout));
+            return Err(Finish::Server(match self.stop {
+                Stop::LastCall => End::Stopping,
+                Stop::No | Stop::Flushing => End::ConnectTimeout,
+            }));
         }
         let mut turn = turn(now, &self.link, &mut worker.commands, &mut worker.output);
         if !self.frontend.parked() {

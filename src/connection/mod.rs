@@ -8,6 +8,7 @@
 //!
 //! Not here: protocols, and what bytes mean.
 
+mod bell;
 mod counters;
 mod deadlines;
 mod ending;
@@ -23,7 +24,7 @@ use std::io::{self, IoSlice};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use ternmq_core::command::Command;
@@ -34,10 +35,11 @@ use tokio::time::Sleep;
 use crate::engine::{Engine, Link, Outgoing};
 use crate::frontends::{End, Ended, Frontend, Output, Parting, Turn};
 
-pub use counters::{Counters, Reason};
+pub use counters::{Counters, ProxyFault, Reason};
 pub use seat::{Seat, Seated};
 pub use transport::Transport;
 
+use bell::{bell, poll_turn};
 use deadlines::Deadlines;
 use ending::{Finish, LINGER_MS, drain};
 use worker::{OUTPUT_BYTES, Worker};
@@ -76,9 +78,12 @@ pub struct Connection<T> {
     /// Deliveries that found the output full.
     deliveries: VecDeque<Outgoing>,
     phase: Phase,
-    /// The server stops: nothing is read any more, answers are awaited.
-    stopping: bool,
+    stop: Stop,
     deadlines: Deadlines,
+    /// What sockets and others wake this task by, from the first poll on.
+    bell: Option<Waker>,
+    /// Whether the last poll was left to others.
+    gave_way: bool,
 }
 
 /// Where a connection is in its life.
@@ -93,6 +98,18 @@ enum Phase {
     /// with unread input would reset it and eat the last words (STOMP 1.2, "Connection Lingering").
     /// The link is closed and its deadline with it, hence a timer.
     Draining { shut: bool, until: Pin<Box<Sleep>> },
+}
+
+/// How far the stop of the server has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    /// It does not stop.
+    No,
+    /// Nothing is read any more, answers are awaited.
+    Flushing,
+    /// Everything is answered, and the client has not said who it is: for a moment it may, to hear
+    /// in its protocol's words that the server stops.
+    LastCall,
 }
 
 /// What is known of the client's half.
@@ -122,8 +139,10 @@ impl<T: Transport> Connection<T> {
             output: None,
             deliveries: VecDeque::new(),
             phase: Phase::New,
-            stopping: false,
+            stop: Stop::No,
             deadlines: Deadlines::default(),
+            bell: None,
+            gave_way: false,
         }
     }
 
@@ -198,7 +217,7 @@ impl<T: Transport> Connection<T> {
     }
 
     fn wants_input(&self) -> bool {
-        !self.stopping && self.frontend.wants_input()
+        self.stop != Stop::Flushing && self.frontend.wants_input()
     }
 
     /// Handles what has been released to this connection; `false` if deliveries were left in the
@@ -214,8 +233,14 @@ impl<T: Transport> Connection<T> {
         let waited = is_waiting(&*self.frontend);
         let mut turn = turn(now, &self.link, &mut worker.commands, &mut worker.output);
         while let Some((token, answer)) = released.answers.pop_front() {
-            if token == STOP_TOKEN {
+            if token == STOP_TOKEN && self.frontend.is_connected() {
                 return Err(Finish::Server(End::Stopping));
+            }
+            if token == STOP_TOKEN {
+                self.stop = Stop::LastCall;
+                let until = now.mono_ms.saturating_add(LINGER_MS);
+                self.deadlines.connect = self.deadlines.connect.min(until);
+                continue;
             }
             self.frontend.handle_answer(token, answer, &mut turn)?;
         }
@@ -232,14 +257,14 @@ impl<T: Transport> Connection<T> {
         }
         if std::mem::take(&mut released.stopping) {
             // What was decided so far is still confirmed; then come the last words.
-            self.stopping = true;
+            self.stop = Stop::Flushing;
             turn.commands.push(Command::Flush { token: STOP_TOKEN });
         }
         if std::mem::take(&mut released.timeout) {
             self.deadlines.armed = None;
             self.handle_timeout(now, worker)?;
         }
-        if waits_no_more && !self.stopping {
+        if waits_no_more && self.stop == Stop::No {
             self.handle_rest(now, worker)?;
         }
         Ok(took_all)
@@ -290,7 +315,7 @@ impl<T: Transport> Connection<T> {
             Poll::Ready(read) => read.map_err(Finish::Broken)?,
         };
         let mut turn = turn(now, &self.link, &mut worker.commands, &mut worker.output);
-        if large {
+        let taken = if large {
             let length = self.rest.len() + read;
             match self.frontend.needed() {
                 0 => self.rest.reserve(read),
@@ -305,10 +330,17 @@ impl<T: Transport> Connection<T> {
             if taken > 0 {
                 self.rest = self.rest.get(taken..).unwrap_or_default().to_vec();
             }
+            taken
         } else {
             let input = worker.input.get(..start + read).unwrap_or_default();
             let taken = self.frontend.handle_input(input, &mut turn)?;
             self.rest = input.get(taken..).unwrap_or_default().to_vec();
+            taken
+        };
+        if self.stop == Stop::LastCall && taken > 0 {
+            // It is answered, and nothing of it is done.
+            worker.commands.clear();
+            return Err(Finish::Server(End::Stopping));
         }
         Ok(true)
     }
@@ -359,6 +391,11 @@ impl<T: Transport> Future for Connection<T> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
+        if poll_turn(context, &mut this.gave_way).is_pending() {
+            return Poll::Pending;
+        }
+        let bell = this.bell.take().unwrap_or_else(|| bell(context));
+        let context = &mut Context::from_waker(&bell);
         let mut worker = Worker::take();
         let kept = this.output.take();
         let spare = kept.map(|kept| std::mem::replace(&mut worker.output, *kept));
@@ -375,6 +412,7 @@ impl<T: Transport> Future for Connection<T> {
             worker.output = spare;
         }
         worker.give_back();
+        this.bell = Some(bell);
         polled
     }
 }

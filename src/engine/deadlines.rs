@@ -5,6 +5,7 @@
 //! looked at when it comes up and put where it belongs then. Nothing is swept.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
@@ -107,12 +108,14 @@ impl Shared {
             return;
         };
         let mut contents = outbox.contents.lock();
+        // A clock that is at 0 has only just begun.
+        let at_ms = at_ms.map(|at| NonZeroU64::new(at).unwrap_or(NonZeroU64::MIN));
         contents.timeout_at_ms = at_ms;
         let Some(at_ms) = at_ms else { return };
         if contents.scheduled_ms.is_none_or(|at| at_ms < at) {
             contents.scheduled_ms = Some(at_ms);
             drop(contents);
-            self.deadlines.schedule(at_ms, id);
+            self.deadlines.schedule(at_ms.get(), id);
         }
     }
 
@@ -144,15 +147,15 @@ impl Shared {
             return;
         };
         let mut contents = outbox.contents.lock();
-        let current = contents.scheduled_ms.map(bucket) == Some(entry);
+        let current = contents.scheduled_ms.map(|at| bucket(at.get())) == Some(entry);
         if !current || !contents.is_open(id.generation) {
             return;
         }
         match contents.timeout_at_ms {
-            Some(at_ms) if at_ms > now_ms => {
+            Some(at_ms) if at_ms.get() > now_ms => {
                 contents.scheduled_ms = Some(at_ms);
                 drop(contents);
-                self.deadlines.schedule(at_ms, id);
+                self.deadlines.schedule(at_ms.get(), id);
             }
             Some(_) => {
                 contents.scheduled_ms = None;

@@ -68,6 +68,11 @@ impl Link {
         self.shared.counters.add_too_large(messages);
     }
 
+    /// Counts messages that are not sent because this client may not have them.
+    pub fn count_denied(&self, messages: u64) {
+        self.shared.counters.add_denied(messages);
+    }
+
     /// The largest body, in bytes, that one publish may have.
     pub fn largest_publish(&self) -> usize {
         self.shared.largest_publish()

@@ -357,6 +357,7 @@ impl Shared {
             prepare_failure: self.pool.failure(),
             dropped_slow: self.counters.dropped_slow(),
             dropped_too_large: self.counters.dropped_too_large(),
+            dropped_denied: self.counters.dropped_denied(),
             clock_jumps: self.clock.jumps(),
             checkpoints: self.counters.checkpoints(),
             copied_forward: self.counters.copied_forward(),

@@ -4,6 +4,7 @@
 //! which an idle connection does not have.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU64;
 use std::task::Waker;
 
 use parking_lot::Mutex;
@@ -71,9 +72,9 @@ pub(crate) struct Contents {
     /// Waits in the budget's queue.
     pub(crate) queued_for_budget: bool,
     /// When the timeout fires, `None` for never.
-    pub(crate) timeout_at_ms: Option<u64>,
+    pub(crate) timeout_at_ms: Option<NonZeroU64>,
     /// The earliest entry of this connection in the deadline structure.
-    pub(crate) scheduled_ms: Option<u64>,
+    pub(crate) scheduled_ms: Option<NonZeroU64>,
 }
 
 impl Outbox {

@@ -31,6 +31,8 @@ pub struct Stats {
     pub dropped_slow: u64,
     /// Messages that were not sent because their receiver takes none so large.
     pub dropped_too_large: u64,
+    /// Messages that were not sent because their receiver may not have them.
+    pub dropped_denied: u64,
     /// Forward jumps of the wall clock over 60 s (law L17).
     pub clock_jumps: u64,
     /// Checkpoints written.
@@ -56,6 +58,7 @@ pub struct Stats {
 pub(crate) struct Counters {
     dropped_slow: AtomicU64,
     dropped_too_large: AtomicU64,
+    dropped_denied: AtomicU64,
     checkpoints: AtomicU64,
     copied_forward: AtomicU64,
     pub(crate) publish_to_durable: Histogram,
@@ -87,6 +90,14 @@ impl Counters {
 
     pub(crate) fn dropped_too_large(&self) -> u64 {
         self.dropped_too_large.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn add_denied(&self, messages: u64) {
+        self.dropped_denied.fetch_add(messages, Ordering::Relaxed);
+    }
+
+    pub(crate) fn dropped_denied(&self) -> u64 {
+        self.dropped_denied.load(Ordering::Relaxed)
     }
 
     pub(crate) fn add_checkpoint(&self) {

@@ -152,7 +152,7 @@ impl Shared {
             if !more {
                 return;
             }
-            (more, _) = self.turn(ConnectionId::BROKER, commands, 0, answers);
+            (more, needs) = self.turn(ConnectionId::BROKER, commands, needs, answers);
         }
         // Somebody else's turn.
         self.deadlines.set_leftover(self.clock.now().mono_ms);

@@ -2,6 +2,9 @@
 
 mod detect;
 mod http;
+mod proxy;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,14 +15,16 @@ use axum::Router;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 
-use crate::config::{Protocol, Protocols};
-use crate::connection::{Connection, Environment, Seat, Seated};
+use crate::config::{self, Protocol, Protocols};
+use crate::connection::{Connection, Environment, ProxyFault, Seat, Seated};
 use crate::frontends::websocket::RequestPeer;
 use crate::frontends::{ByteProtocol, Carrier, Peer, Registry};
 
 use detect::{Detected, Foreign, MOST_BYTES, detect};
 use http::{Patience, Routes, Version};
+use proxy::Proxies;
 
 /// What every listener of a server shares.
 pub struct Hall {
@@ -43,6 +48,7 @@ pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
     protocols: Protocols,
+    proxies: Option<Proxies>,
     hall: Arc<Hall>,
 }
 
@@ -76,23 +82,11 @@ impl Listener {
     /// The port is taken, not allowed or not on this machine.
     pub fn bind(
         name: &str,
-        bind: SocketAddr,
-        protocols: Protocols,
+        configured: &config::Listener,
         hall: Arc<Hall>,
     ) -> Result<Self, BindError> {
-        let listen = || -> io::Result<(TcpListener, SocketAddr)> {
-            let socket = match bind {
-                SocketAddr::V4(_) => TcpSocket::new_v4()?,
-                SocketAddr::V6(_) => TcpSocket::new_v6()?,
-            };
-            // Or a restart would have to wait for the old connections' TIME-WAIT.
-            socket.set_reuseaddr(true)?;
-            socket.bind(bind)?;
-            let socket = socket.listen(BACKLOG)?;
-            let address = socket.local_addr()?;
-            Ok((socket, address))
-        };
-        let (socket, address) = listen().map_err(|source| BindError {
+        let bind = configured.bind;
+        let (socket, address) = listen(bind).map_err(|source| BindError {
             name: name.to_owned(),
             bind,
             source,
@@ -101,7 +95,8 @@ impl Listener {
             name: name.into(),
             socket,
             address,
-            protocols,
+            protocols: configured.protocols.clone(),
+            proxies: Proxies::of(configured),
             hall,
         })
     }
@@ -117,6 +112,7 @@ impl Listener {
         let acceptor = Arc::new(Acceptor {
             name: self.name,
             protocols: self.protocols,
+            proxies: self.proxies,
             hall: self.hall,
         });
         loop {
@@ -147,7 +143,17 @@ fn is_of_the_client(error: &io::Error) -> bool {
 struct Acceptor {
     name: Arc<str>,
     protocols: Protocols,
+    /// Who must say where connections come from, if clients do not connect themselves.
+    proxies: Option<Proxies>,
     hall: Arc<Hall>,
+}
+
+/// What is known of a client before it is handed over.
+struct Introduction {
+    address: SocketAddr,
+    detected: Detected,
+    /// What it has said.
+    first: Vec<u8>,
 }
 
 impl Acceptor {
@@ -156,32 +162,34 @@ impl Acceptor {
         let Some(seat) = Seat::take(&self.hall.environment, self.hall.max_connections) else {
             return;
         };
-        if let Err(error) = prepare(&stream) {
-            tracing::debug!(listener = %self.name, %address, %error, "gone before it began");
-            return;
-        }
-        if let Protocols::Only(only) = &self.protocols
-            && let [protocol] = only.as_slice()
-            && let Some(protocol) = byte_protocol(*protocol)
-        {
-            self.converse(stream, address, protocol, Vec::new(), seat);
-        } else {
-            tokio::spawn(self.discover(stream, address, seat));
+        match (&self.proxies, self.only_byte_protocol()) {
+            (Some(proxies), _) if !proxies.trusts(address) => {
+                self.blame(address, ProxyFault::Untrusted);
+            }
+            (None, Some(protocol)) => {
+                self.converse(stream, address, protocol, Vec::new(), seat);
+            }
+            _ => {
+                tokio::spawn(self.discover(stream, address, seat));
+            }
         }
     }
 
-    /// Reads until it is clear what the client speaks.
+    /// Finds out who the client is and what it speaks, and hands it over.
     async fn discover(self: Arc<Self>, stream: TcpStream, address: SocketAddr, seat: Seat) {
-        let patience = self.patience();
         let mut stop = self.hall.stop.clone();
-        let read = tokio::select! {
-            read = tokio::time::timeout(patience, read_first(&stream)) => read,
+        let introduction = tokio::select! {
+            introduction = self.meet(&stream, address) => introduction,
             _ = stop.wait_for(|stop| *stop) => return,
         };
-        let Ok(Ok((detected, first))) = read else {
-            tracing::debug!(listener = %self.name, %address, "gone, or silent for too long");
+        let Some(introduction) = introduction else {
             return;
         };
+        let Introduction {
+            address,
+            detected,
+            first,
+        } = introduction;
         match detected {
             Detected::Byte(protocol) if self.offers(protocol) => {
                 self.converse(stream, address, protocol, first, seat);
@@ -195,6 +203,36 @@ impl Acceptor {
             Detected::Byte(_) => self.turn_away(address, Foreign::Unknown),
             Detected::Foreign(foreign) => self.turn_away(address, foreign),
         }
+    }
+
+    /// Reads until it is clear who the client is, if a proxy must say it, and what it speaks.
+    async fn meet(&self, stream: &TcpStream, address: SocketAddr) -> Option<Introduction> {
+        let deadline = Instant::now() + self.patience();
+        let (address, first) = if self.proxies.is_some() {
+            let read = timeout_at(deadline, proxy::read_header(stream)).await;
+            match read.unwrap_or(Err(ProxyFault::Incomplete)) {
+                Ok((client, first)) => (client.unwrap_or(address), first),
+                Err(fault) => {
+                    self.blame(address, fault);
+                    return None;
+                }
+            }
+        } else {
+            (address, Vec::new())
+        };
+        let read = match self.only_byte_protocol() {
+            Some(protocol) => Ok(Ok((Detected::Byte(protocol), first))),
+            None => timeout_at(deadline, read_first(stream, first)).await,
+        };
+        let Ok(Ok((detected, first))) = read else {
+            tracing::debug!(listener = %self.name, %address, "gone, or silent for too long");
+            return None;
+        };
+        Some(Introduction {
+            address,
+            detected,
+            first,
+        })
     }
 
     /// Lets HTTP have the connection, if this listener offers it.
@@ -256,6 +294,26 @@ impl Acceptor {
         tracing::warn!(listener = %self.name, %address, "closed: {}", foreign.advice());
     }
 
+    /// Counts a fault of a proxy and now and then logs it.
+    fn blame(&self, address: SocketAddr, fault: ProxyFault) {
+        let count = self.hall.environment.counters.count_proxy_fault(fault);
+        if count.is_power_of_two() {
+            let reason = fault.as_str();
+            tracing::debug!(listener = %self.name, %address, reason, count, "closed: no PROXY header that is valid here");
+        }
+    }
+
+    /// The protocol that needs no detection, as it is the only one.
+    fn only_byte_protocol(&self) -> Option<ByteProtocol> {
+        match &self.protocols {
+            Protocols::Only(only) => match only.as_slice() {
+                [protocol] => byte_protocol(*protocol),
+                _ => None,
+            },
+            Protocols::Auto => None,
+        }
+    }
+
     /// Whether nothing but HTTP, with WebSocket or without, is spoken here.
     fn is_http_alone(&self) -> bool {
         self.router().is_some()
@@ -294,30 +352,56 @@ fn byte_protocol(protocol: Protocol) -> Option<ByteProtocol> {
     }
 }
 
+fn listen(bind: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let socket = match bind {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // Or a restart would have to wait for the old connections' TIME-WAIT.
+    socket.set_reuseaddr(true)?;
+    set_options(&socket)?;
+    socket.bind(bind)?;
+    let socket = socket.listen(BACKLOG)?;
+    let address = socket.local_addr()?;
+    Ok((socket, address))
+}
+
 /// Small frames leave at once, and a peer that is gone without a word is found within two minutes.
-fn prepare(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
+/// Accepted sockets have the options of the one that listens; set on each, they would be five calls
+/// of the system more.
+fn set_options(socket: &TcpSocket) -> io::Result<()> {
+    socket.set_nodelay(true)?;
     let keepalive = TcpKeepalive::new()
         .with_time(Duration::from_secs(60))
         .with_interval(Duration::from_secs(15))
         .with_retries(4);
-    SockRef::from(stream).set_tcp_keepalive(&keepalive)
+    SockRef::from(socket).set_tcp_keepalive(&keepalive)
 }
 
-async fn read_first(stream: &TcpStream) -> io::Result<(Detected, Vec<u8>)> {
-    let mut first = Vec::new();
-    let mut buffer = [0; MOST_BYTES];
+/// What a client speaks that has already said `first`, and all that it has said.
+async fn read_first(stream: &TcpStream, mut first: Vec<u8>) -> io::Result<(Detected, Vec<u8>)> {
     loop {
-        stream.readable().await?;
-        let read = match stream.try_read(&mut buffer) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-            Err(error) => return Err(error),
-        };
-        first.extend_from_slice(buffer.get(..read).unwrap_or_default());
         if let Some(detected) = detect(&first) {
             return Ok((detected, first));
+        }
+        read_more(stream, &mut first).await?;
+    }
+}
+
+/// Waits for the next bytes, at most [`MOST_BYTES`], and appends them to `to`.
+async fn read_more(stream: &TcpStream, to: &mut Vec<u8>) -> io::Result<()> {
+    loop {
+        stream.readable().await?;
+        // Not kept while waiting.
+        let mut buffer = [0; MOST_BYTES];
+        match stream.try_read(&mut buffer) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => {
+                to.extend_from_slice(buffer.get(..read).unwrap_or_default());
+                return Ok(());
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
         }
     }
 }

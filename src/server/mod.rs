@@ -314,9 +314,8 @@ fn bind(
             );
             continue;
         }
-        let protocols = listener.protocols.clone();
-        let socket = Listener::bind(name, listener.bind, protocols.clone(), Arc::clone(hall))?;
-        bound.push((name.clone(), socket, protocols));
+        let socket = Listener::bind(name, listener, Arc::clone(hall))?;
+        bound.push((name.clone(), socket, listener.protocols.clone()));
     }
     Ok(bound)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
-use ternmq_core::address::{Address, QueueName};
+use ternmq_core::address::{Address, Filter, QueueName};
 use ternmq_core::broker::BrokerOptions;
 use ternmq_core::command::{Command, QueueSpec, RoutingType};
 use ternmq_core::dialect::Dialect;
@@ -39,6 +39,7 @@ pub(super) fn engine(config: &Config, seed: u64) -> EngineOptions {
                 ..defaults
             },
             settings: config.settings_table(),
+            denied_wills: denied(config),
             seed,
         },
         memory: limits.memory_bytes(),
@@ -48,6 +49,15 @@ pub(super) fn engine(config: &Config, seed: u64) -> EngineOptions {
         max_connections: limits.max_connections,
         ..EngineOptions::default()
     }
+}
+
+/// `mqtt.deny`; that these are filters was checked with the configuration.
+fn denied(config: &Config) -> Arc<[Filter]> {
+    let longest = config.limits.max_name_bytes as usize;
+    let filters = config.mqtt.deny.iter();
+    filters
+        .filter_map(|text| Filter::parse(text, Dialect::Mqtt, longest).ok())
+        .collect()
 }
 
 /// Of connections.
@@ -85,6 +95,7 @@ pub(super) fn mqtt(config: &Config, sys: SysValues) -> Result<MqttOptions, Serve
         read_ahead_bytes: usize_of(config.limits.read_ahead_bytes.0),
         deny: mqtt.deny.clone().into(),
         obscure_denied: mqtt.obscure_denied,
+        acknowledge_denied: mqtt.acknowledge_denied,
         server_reference: mqtt.server_reference.clone(),
         response_prefix: mqtt.response_topic_prefix.clone(),
         sys_interval_ms: u64::from(mqtt.sys_interval_s) * 1_000,

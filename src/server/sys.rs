@@ -15,7 +15,9 @@ fn of(stats: &Stats, uptime_ms: u64) -> Vec<(&'static str, String)> {
     let dropped = broker.dropped_full
         + broker.dropped_no_address
         + stats.dropped_slow
-        + stats.dropped_too_large;
+        + stats.dropped_too_large
+        + stats.dropped_denied
+        + broker.dropped_denied;
     let mut values = vec![
         (
             "$SYS/broker/version",

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# mosquitto_pub and mosquitto_sub (C): MQTT 3.1.1 and 5.0 over TCP.
+# mosquitto_pub, mosquitto_sub and mosquitto_rr (C): MQTT 3.1.1 and 5.0 over TCP.
 source "$(dirname "$0")/lib.sh"
 
 pub() { mosquitto_pub -h "$HOST" -p "$MQTT_PORT" "$@"; }
@@ -123,10 +123,25 @@ passes_properties() {
   equal 'text/plain|answers|c-1|colour:red|body' "$(messages seen)"
 }
 
+# mosquitto_rr asks with a response topic and correlation data, and ends with the answer.
+answers_a_request() {
+  local topic=interop/$run_id/request answer=interop/$run_id/answer asker
+  listen seen 1 -V mqttv5 -t "$topic" -q 1 -F 'MSG %R|%D|%p'
+  mosquitto_rr -h "$HOST" -p "$MQTT_PORT" -V 5 -t "$topic" -e "$answer" -q 1 -m question -W 10 \
+    -D publish correlation-data c-1 >answered &
+  asker=$!
+  wait "$listener"
+  equal "$answer|c-1|question" "$(messages seen)"
+  pub -V mqttv5 -t "$answer" -q 1 -m answer -D publish correlation-data c-1
+  wait "$asker"
+  equal answer "$(cat answered)"
+}
+
 versions=(mqttv311)
 if served mqtt5; then
   versions+=(mqttv5)
   check "mqttv5: properties pass through" passes_properties
+  check "mqttv5: a request of mosquitto_rr is answered" answers_a_request
 fi
 levels=(0 1)
 if served qos2; then levels+=(2); fi

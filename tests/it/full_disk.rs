@@ -38,7 +38,7 @@ impl Drop for Mount {
 /// Mutant seen caught: `hurry` that does nothing (acknowledgements are not answered any more: nothing
 /// asks for the checkpoint that would free the segments).
 #[test]
-fn l28_a_full_disk_blocks_and_refuses_publishers_and_heals_when_consumers_drain() {
+fn l28_and_du_07_a_full_disk_blocks_and_refuses_publishers_and_heals_when_consumers_drain() {
     let home = Home::new(CONFIG);
     let Some(_mount) = Mount::new(home.data()) else {
         println!("SKIPPED: no right to mount a file system here");

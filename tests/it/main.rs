@@ -8,12 +8,14 @@
 
 mod admin;
 mod back_pressure;
+mod cli;
 mod config;
 mod cross_protocol;
 mod full_disk;
 mod limits;
 mod mqtt;
 mod process;
+mod proxy;
 mod recovery;
 mod rest;
 mod stomp;

@@ -3,6 +3,8 @@
 //!
 //! `TERNMQ_KILL_ROUNDS` is the number of kills, `TERNMQ_BIN` the binary, `TERNMQ_SEED` the moments.
 
+mod handshakes;
+
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -145,7 +147,7 @@ impl Run {
 /// `after` 0: "came after its ack"), SETTLE records that recovery skips ("came after its ack"),
 /// PUT_BINDING records that it skips ("lost").
 #[test]
-fn l1_confirmed_messages_outlive_kill_nine_in_order_and_once_settled_stay_away() {
+fn l1_and_du_05_confirmed_messages_outlive_kill_nine_in_order_and_once_settled_stay_away() {
     let run = Run::new();
     let mut random = Random::from_environment();
     for round in 1..=number("TERNMQ_KILL_ROUNDS", 3) {

@@ -68,7 +68,7 @@ fn looking_a_key_up_to_insert_it_does_not_count_it_twice() {
     let mut map = LargeMap::new(Seed::new(14));
     (0..=PART_MAX).for_each(|n| assert_eq!(map.insert(n, n), None));
     for n in 0..=PART_MAX {
-        assert_eq!(*map.get_or_insert_with(n, || usize::MAX), n);
+        assert_eq!(*map.get_or_insert_with(&n, || (n, usize::MAX)), n);
         assert_eq!(map.insert(n, n), Some(n));
     }
     assert_eq!(map.len(), PART_MAX + 1);

@@ -7,7 +7,9 @@ use crate::consumer::{BEGUN, ConsumerRef, Inflight, LaneRef};
 use crate::effect::{Delivery, Effect};
 use crate::ids::{ConnectionId, ConsumerKey, QueueId, Tag};
 use crate::message::Run;
-use crate::queue::{AS_PUBLISHED, GRANTED_0, GRANTED_2, JOURNALLED, MOVED, Piece, Queue, RETAINED};
+use crate::queue::{
+    AS_PUBLISHED, GRANTED_0, GRANTED_2, JOURNALLED, Kind, MOVED, Piece, Queue, RETAINED,
+};
 use crate::session::SessionRef;
 use crate::settings::Dispatch;
 use crate::store::{RunRef, Stored};
@@ -248,6 +250,7 @@ impl Broker {
             queue,
             sequence: piece.sequence,
             origin,
+            named: matches!(state.kind, Kind::Plain | Kind::Temporary(_)),
         };
         Some((delivery, after))
     }

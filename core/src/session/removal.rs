@@ -13,7 +13,7 @@ impl Broker {
     pub(crate) fn session_expired(
         &mut self,
         session: SessionRef,
-        detachment: u64,
+        detachment: u32,
         pass: &mut Pass<'_>,
     ) {
         let expired = self

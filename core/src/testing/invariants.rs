@@ -152,7 +152,7 @@ fn check_consumers(broker: &Broker, queue: &Queue) {
         };
         let run = broker.store.run(piece.run).expect("a run");
         let connection = broker.connection(owner).expect("a connection");
-        if connection.starved.contains(consumer) && connection.room < connection.room_max {
+        if connection.starved.contains(consumer) && connection.room < connection.room_max.into() {
             continue; // It is asked again when room comes back, which is sure to happen.
         }
         let fits = connection.fits(run, piece.first, 1);

@@ -9,9 +9,10 @@ use crate::effect::{Answer, Effect};
 use crate::error::Refusal;
 use crate::ids::ConnectionId;
 use crate::message::{Assurance, Run};
-use crate::record::{RECEIPT, SETTLE, TAG};
+use crate::record::{RECEIPT, RecordSink, SETTLE, TAG};
 use crate::testing::{
-    SENDER, Shell, answers, bodies, check, clean, conn, delivered, refusal, request, run_of,
+    SENDER, Shell, answers, bodies, check, clean, conn, delivered, durable, refusal, request,
+    run_of,
 };
 
 fn exact(to: &str, bodies: &[&str]) -> Run {
@@ -70,6 +71,7 @@ fn resent(effects: &[Effect]) -> Vec<(u64, String, bool, bool)> {
         .collect()
 }
 
+/// Mutants caught: `release_ids` that keeps the ids in memory, or writes nothing.
 #[test]
 fn l13_what_a_session_has_sent_is_not_published_again_before_its_release() {
     let mut shell = Shell::new();
@@ -84,6 +86,7 @@ fn l13_what_a_session_has_sent_is_not_published_again_before_its_release() {
     shell.attach(conn(2), "sender");
     assert_eq!(once(&mut shell, conn(2), 8, exact("t", &["b"])).len(), 1);
     assert_eq!(release(&mut shell, conn(2), 7, 3), [true, true, false]);
+    assert_eq!(release(&mut shell, conn(2), 7, 2), [false, false]);
     shell.restart();
     shell.attach(conn(3), "sender");
     subscriber(&mut shell, conn(4), "s");
@@ -106,6 +109,43 @@ fn l13_of_a_run_only_what_is_new_is_published() {
     assert_eq!(bodies(&effects), ["a", "c", "d"], "65534, (65535), 1, 2");
     assert_eq!(answers(&effects).len(), 1);
     check(&shell.broker);
+}
+
+/// Every other message is known, so that the rest takes more records than one run would. Mutants
+/// caught: the rest of the run with the id of its first message; no room asked for the receipts.
+#[test]
+fn l13_a_run_for_which_the_log_has_no_room_goes_on_with_its_ids() {
+    let mut options = crate::broker::BrokerOptions::default();
+    options.limits.max_name_bytes = 8;
+    let texts = ["a", "-", "b", "-", "c", "-", "d", "-", "e", "-"];
+    let mut cut = 0;
+    for room in 0..2_000 {
+        let mut shell = Shell::with(options.clone());
+        shell.attach(SENDER, "sender");
+        subscriber(&mut shell, conn(1), "s");
+        for id in (8..18).step_by(2) {
+            once(&mut shell, SENDER, id, exact("t", &["-"]));
+        }
+        let known = shell.log.count(RECEIPT);
+        let mut commands = vec![Command::Publish(Publish {
+            run: Arc::new(exact("t", &texts)),
+            mode: SendMode::Publish,
+            queue: None,
+            retain: Retain::No,
+            receipt: Some(7),
+            token: shell.token(),
+        })];
+        let end = shell.log.tail() + room;
+        shell.log.end = Some(end);
+        let mut effects = shell.call(SENDER, &mut commands);
+        assert!(shell.log.tail() <= end, "{} > {end}", shell.log.tail());
+        cut += usize::from(!commands.is_empty() && shell.log.count(RECEIPT) > known);
+        shell.log.end = None;
+        effects.extend(shell.run(SENDER, commands));
+        assert_eq!(bodies(&effects), ["a", "b", "c", "d", "e"], "{room} B");
+        assert_eq!(release(&mut shell, SENDER, 7, 10), [true; 10], "{room} B");
+    }
+    assert!(cut > 100, "{cut} runs were cut");
 }
 
 #[test]
@@ -187,12 +227,14 @@ fn l13_what_was_not_begun_keeps_its_place_behind_a_restart() {
     assert!(tags[..2] == [1, 2] && tags[2] > 1_024, "{tags:?}");
 }
 
+/// Mutant caught: `checkpoint_exactly_once` that takes ids with gaps for one run.
 #[test]
 fn l13_a_checkpoint_holds_ids_and_begun_deliveries() {
     let mut shell = Shell::new();
     shell.attach(SENDER, "sender");
     subscriber(&mut shell, conn(1), "s");
     once(&mut shell, SENDER, 3, exact("t", &["a"]));
+    once(&mut shell, SENDER, 5, exact("u", &["b", "c"]));
     received(&mut shell, conn(1), 1, 1);
     let mut records = Vec::new();
     shell
@@ -206,9 +248,24 @@ fn l13_a_checkpoint_holds_ids_and_begun_deliveries() {
     shell.load();
     shell.broker.recovered(shell.now);
     shell.attach(conn(2), "sender");
-    assert_eq!(release(&mut shell, conn(2), 3, 1), [true]);
+    let known = release(&mut shell, conn(2), 2, 6);
+    assert_eq!(known, [false, true, false, true, true, false]);
     let effects = shell.attach(conn(3), "s");
     assert_eq!(resent(&effects), [(1, "a".to_owned(), true, true)]);
+}
+
+/// Its client is told so, and the delivery stays what it is. Mutant caught: `received` that looks
+/// at no piece's phase.
+#[test]
+fn l13_what_was_sent_at_least_once_is_not_received() {
+    let mut shell = Shell::new();
+    subscriber(&mut shell, conn(1), "s");
+    shell.publish(SENDER, SendMode::Publish, durable("t", &["a"]));
+    assert_eq!(received(&mut shell, conn(1), 1, 1), [false]);
+    shell.restart();
+    let effects = shell.attach(conn(2), "s");
+    let (_, body, _, second_step) = resent(&effects).remove(0);
+    assert_eq!((body.as_str(), second_step), ("a", false));
 }
 
 #[test]

@@ -224,7 +224,7 @@ fn l21_session_with_many_subscriptions_goes_in_steps() {
     clean.clean = true;
     let mut effects = shell.once(conn(2), vec![Command::Attach(clean)]);
     let present = |effects: &[_]| match crate::testing::answers(effects)[..] {
-        [crate::effect::Answer::Attached { present }] => *present,
+        [crate::effect::Answer::Attached { present, .. }] => *present,
         _ => panic!("{effects:?}"),
     };
     assert!(!present(&effects) && shell.more);

@@ -147,6 +147,19 @@ fn l2_nothing_of_a_subscription_precedes_its_answer() {
     assert!(*bound > 0);
 }
 
+/// Mutant caught: `resend_piece` that looks at the message's own position alone.
+#[test]
+fn l2_nothing_of_a_resumed_session_precedes_the_answer_to_its_attachment() {
+    let mut shell = Shell::new();
+    shell.attach(conn(1), "s");
+    shell.bind(conn(1), "t", 1);
+    shell.publish(SENDER, SendMode::Publish, durable("t", &["a"]));
+    shell.close(conn(1), &[]);
+    let effects = shell.attach(conn(2), "s");
+    let opened = shell.log.tail();
+    assert_eq!(positions(&effects), [opened]);
+}
+
 #[test]
 fn l2_returned_messages_keep_their_place() {
     let mut shell = Shell::new();

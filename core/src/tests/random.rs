@@ -761,7 +761,7 @@ impl Run {
         );
         for slot in 0..SLOTS as u32 {
             if let Some(connection) = self.shell.broker.connection(self.id(slot)) {
-                let out = connection.room_max - connection.room;
+                let out = i64::from(connection.room_max) - connection.room;
                 assert_eq!(
                     out, self.outstanding[slot as usize] as i64,
                     "room of {slot}"

@@ -185,12 +185,126 @@ fn retained_value_is_replaced_removed_and_recovered() {
     assert_eq!(shell.dead.values().sum::<u64>(), 2, "t and u");
 }
 
+/// Mutant caught: a deadline that is not set again after a restart, for the next value, or for an
+/// earlier one.
+#[test]
+fn r31_and_mq_08_values_go_at_their_time_though_nobody_asks() {
+    let mut shell = Shell::new();
+    for (topic, expires_ms) in [
+        ("a", 1_000_900),
+        ("b", 1_000_300),
+        ("c", 0),
+        ("d", 1_000_600),
+        ("e", 1_000_500),
+    ] {
+        let run = run_of(topic, &["x"], |envelope| envelope.expires_ms = expires_ms);
+        shell.run(SENDER, vec![retain(run)]);
+    }
+    // Replaced by one without end.
+    shell.run(SENDER, vec![retain(run_of("d", &["y"], |_| {}))]);
+    let retained = |shell: &Shell| shell.broker.counts().retained;
+    shell.sleep(299);
+    assert_eq!(retained(&shell), 5);
+    shell.sleep(1);
+    assert_eq!((retained(&shell), shell.broker.counts().expired), (4, 1));
+    shell.sleep(200);
+    assert_eq!((retained(&shell), shell.broker.counts().expired), (3, 2));
+    shell.restart();
+    shell.sleep(399);
+    assert_eq!(retained(&shell), 3);
+    shell.sleep(1);
+    assert_eq!(retained(&shell), 2);
+    shell.restart();
+    assert_eq!(retained(&shell), 2);
+}
+
+// Mutant: `send_retained` that looks at no expiry.
 #[test]
 fn expired_value_is_not_sent() {
-    let mut shell = Shell::new();
-    let run = run_of("t", &["x"], |envelope| envelope.expires_ms = 1_000_010);
+    for qos in [0, 1] {
+        let mut shell = Shell::new();
+        let run = run_of("t", &["x"], |envelope| envelope.expires_ms = 1_000_010);
+        shell.run(SENDER, vec![retain(run)]);
+        // Its deadline is still to come.
+        shell.now.wall_ms += 10;
+        shell.attach(conn(1), "s");
+        assert!(bodies(&subscribe(&mut shell, conn(1), "#", qos)).is_empty());
+        assert_eq!(shell.broker.counts().expired, 0, "it was never queued");
+    }
+}
+
+// Mutant: no `watch_expiry` in `enqueue_retained`.
+#[test]
+fn value_that_expires_in_the_queue_of_its_subscriber_is_gone() {
+    let mut shell = keeping(BrokerOptions::default(), &["t.a"]);
+    let run = run_of("t.b", &["x"], |envelope| envelope.expires_ms = 1_000_010);
     shell.run(SENDER, vec![retain(run)]);
+    let mut attach = crate::testing::attach("s", None);
+    attach.window = 1;
+    shell.run(conn(1), vec![Command::Attach(attach)]);
+    assert_eq!(bodies(&subscribe(&mut shell, conn(1), "#", 1)), ["t.a"]);
+    assert_eq!(shell.broker.counts().expired, 0);
     shell.sleep(10);
+    assert_eq!(shell.broker.counts().expired, 2, "there and in the queue");
+    assert_eq!(
+        bodies(&shell.settle(conn(1), 0, 1, 1, Outcome::Accepted)),
+        [""; 0]
+    );
+}
+
+// Mutant: no `write_ref` in `enqueue_retained`.
+#[test]
+fn l9_value_that_a_subscriber_has_not_settled_comes_again_after_a_restart() {
+    let mut shell = keeping(BrokerOptions::default(), &["t"]);
     shell.attach(conn(1), "s");
-    assert!(bodies(&subscribe(&mut shell, conn(1), "#", 1)).is_empty());
+    assert_eq!(bodies(&subscribe(&mut shell, conn(1), "t", 1)), ["t"]);
+    shell.restart();
+    let effects = shell.attach(conn(2), "s");
+    assert_eq!(bodies(&effects), ["t"]);
+    let tag = delivered(&effects)[0].1.tag;
+    shell.settle(conn(2), 0, tag, 1, Outcome::Accepted);
+    shell.restart();
+    assert_eq!(bodies(&shell.attach(conn(3), "s")), [""; 0]);
+}
+
+// Mutant: `bound` alone in `send_retained`.
+#[test]
+fn l1_value_that_came_after_the_subscription_waits_until_it_is_in_the_log() {
+    let names = ["t.a", "t.b", "t.c", "t.d", "t.e", "t.f"];
+    let mut options = BrokerOptions::default();
+    options.limits.outbox_bytes = 100;
+    let mut shell = keeping(options, &names);
+    shell.attach(conn(1), "s");
+    let mut effects = subscribe(&mut shell, conn(1), "#", 0);
+    assert!(bodies(&effects).len() < 5);
+    shell.run(SENDER, vec![retain(durable("t.f", &["new"]))]);
+    let (position, ..) = shell.log.records[shell.log.records.len() - 1];
+    while !bodies(&effects).contains(&"new".to_owned()) {
+        let room = delivered(&effects).iter().map(|(_, d)| d.room()).sum();
+        assert!(room > 0, "the replay has stopped");
+        effects = shell.run(conn(1), vec![Command::Room(room)]);
+    }
+    let (after, _) = delivered(&effects)[bodies(&effects).len() - 1];
+    assert!(after > position);
+}
+
+// Mutant: `may_replay` that looks at no room.
+#[test]
+fn l22_replay_at_qos_0_takes_no_more_than_the_room() {
+    let names: Vec<String> = (0..20).map(|n| format!("t.{n:02}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut options = BrokerOptions::default();
+    options.limits.outbox_bytes = 300;
+    let mut shell = keeping(options, &names);
+    shell.attach(conn(1), "s");
+    let mut effects = subscribe(&mut shell, conn(1), "#", 0);
+    let mut got = Vec::new();
+    while got.len() < names.len() {
+        let new = bodies(&effects);
+        let room = delivered(&effects).iter().map(|(_, d)| d.room()).sum();
+        assert!(!new.is_empty() && room <= 300, "{room} bytes for {new:?}");
+        got.extend(new);
+        effects = shell.run(conn(1), vec![Command::Room(room)]);
+    }
+    assert_eq!(got, names);
 }

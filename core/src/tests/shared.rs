@@ -1,14 +1,17 @@
 //! Subscriptions with options, and those that sessions share.
 
+use crate::broker::BrokerOptions;
 use crate::command::{
     BindOptions, BindRequest, BindTarget, Command, Outcome, RetainedReplay, SendMode,
 };
-use crate::effect::Effect;
+use crate::effect::{Answer, Effect};
+use crate::error::{Limit, Refusal};
 use crate::ids::{ConnectionId, ConsumerKey};
 use crate::message::Assurance;
+use crate::record::TAG;
 use crate::testing::{
-    SENDER, Shell, at_most_once, attach, bodies, check, clean, conn, delivered, durable, filter,
-    request, retain, run_of, seen,
+    SENDER, Shell, answers, at_most_once, attach, bodies, check, clean, conn, delivered, durable,
+    filter, request, retain, run_of, seen,
 };
 
 fn shared(group: &str, pattern: &str, qos: u8) -> BindRequest {
@@ -84,6 +87,7 @@ fn groups_outlive_a_restart_with_what_waits_for_them() {
     assert_eq!((on(&effects, 3).len(), on(&effects, 4).len()), (1, 1));
 }
 
+/// Mutants caught: `end_shared` that leaves the group in the table, or its binding.
 #[test]
 fn the_last_member_takes_the_groups_queue_with_it() {
     let mut shell = Shell::new();
@@ -101,9 +105,32 @@ fn the_last_member_takes_the_groups_queue_with_it() {
     );
     let after = shell.broker.counts();
     assert_eq!((after.queues, after.messages), (before.queues, 0));
+    bind(&mut shell, conn(1), vec![shared("g", "t", 1)]);
+    let effects = publish(&mut shell, SENDER, &["b"]);
+    assert_eq!(on(&effects, 1), ["b"], "a group made anew");
+    let filters = vec![shared("g", "t", 1).target];
+    let token = None;
+    shell.run(conn(1), vec![Command::Unbind { filters, token }]);
+    assert!(shell.broker.trie.is_empty());
     shell.restart();
     assert_eq!(shell.broker.counts().queues, before.queues);
     check(&shell.broker);
+}
+
+/// Mutant caught: no limit in `shared_queue`.
+#[test]
+fn l25_groups_count_among_the_queues() {
+    let mut options = BrokerOptions::default();
+    options.limits.max_queues = 2;
+    let mut shell = Shell::with(options);
+    shell.attach(conn(1), "s");
+    let requests = ["g", "h", "i", "g"].map(|group| shared(group, "t", 1));
+    let effects = bind(&mut shell, conn(1), requests.into());
+    let Answer::Bound(granted) = answers(&effects)[0] else {
+        panic!("{effects:?}")
+    };
+    let refused = Err(Refusal::LimitReached(Limit::Queues));
+    assert_eq!(granted[..], [Ok(1), Ok(1), refused, Ok(1)]);
 }
 
 #[test]
@@ -133,6 +160,29 @@ fn rule_62_qos_1_goes_to_another_member_and_qos_2_to_nobody_else() {
     shell.settle(conn(2), key, 1, 1, Outcome::Accepted);
     assert_eq!(shell.broker.counts().messages, 0);
     check(&shell.broker);
+}
+
+/// Granted QoS 1 is no promise of once: a message of QoS 2 goes to another member as well. Mutant
+/// caught: `is_exact` that does not look at the grant.
+#[test]
+fn rule_62_qos_2_granted_as_1_goes_to_another_member() {
+    let mut shell = Shell::new();
+    for (slot, name) in [(1, "first"), (2, "second")] {
+        shell.attach(conn(slot), name);
+        bind(&mut shell, conn(slot), vec![shared("g", "t", 1)]);
+    }
+    let exact = run_of("t", &["two"], |envelope| {
+        envelope.durable = true;
+        envelope.assurance = Assurance::ExactlyOnce;
+    });
+    let effects = shell.publish(SENDER, SendMode::Publish, exact).2;
+    assert_eq!(shell.log.count(TAG), 0);
+    let (from, to) = match on(&effects, 1).len() {
+        1 => (conn(1), 2),
+        _ => (conn(2), 1),
+    };
+    let effects = shell.close(from, &[(ConsumerKey::SESSION.0, 1)]);
+    assert_eq!(on(&effects, to), ["two"]);
 }
 
 #[test]

@@ -270,6 +270,71 @@ fn l21_a_match_visits_only_nodes_on_matching_paths() {
     assert_eq!(trie.matches(&address("$d/7/t"), |_| {}), 1);
 }
 
+/// Numbers below what is asked, from a seed.
+struct Draw(u64);
+
+impl Draw {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+        (self.0 >> 33) as usize % end
+    }
+
+    /// A topic, or a filter: many devices, and short names of few words.
+    fn name(&mut self, wild: bool) -> String {
+        if self.below(4) > 0 {
+            let device = self.below(40_000);
+            let door = if wild { "+" } else { "door" };
+            return format!("dev/{device}/{door}/{}", ["state", "log"][self.below(2)]);
+        }
+        let words = ["a", "b", "c", "$d", "e", "", "+", "#"];
+        let mut levels = Vec::new();
+        for _ in 0..=self.below(4) {
+            levels.push(words[self.below(if wild { 8 } else { 5 })]);
+            if levels.last() == Some(&"#") {
+                break;
+            }
+        }
+        match levels.join("/") {
+            empty if empty.is_empty() => "a".to_owned(),
+            name => name,
+        }
+    }
+}
+
+/// Mutants seen caught: a table that keeps empty children, one that is not made a list again.
+#[test]
+fn l26_among_100_000_filters_the_matching_are_found_and_none_leaves_a_node() {
+    let mut draw = Draw(7);
+    let filters: Vec<String> = (0..100_000).map(|_| draw.name(true)).collect();
+    let levels: Vec<Vec<&str>> = filters.iter().map(|f| f.split('/').collect()).collect();
+    let mut trie = TopicTrie::new(Seed::new(3));
+    for (value, text) in filters.iter().enumerate() {
+        trie.insert(&filter(text), value);
+    }
+    let mut hits = 0;
+    for _ in 0..40 {
+        let topic = draw.name(false);
+        let names: Vec<&str> = topic.split('/').collect();
+        let matches = |filter: &[&str]| {
+            let hidden = topic.starts_with('$') && matches!(filter[0], "+" | "#");
+            !hidden && naive(filter, &names)
+        };
+        let expected = (0..filters.len()).filter(|value| matches(&levels[*value]));
+        let mut all = found(&trie, &topic);
+        all.sort_unstable();
+        assert_eq!(all, expected.collect::<Vec<_>>(), "{topic}");
+        hits += all.len();
+    }
+    assert!(hits > 1_000, "{hits}");
+    // Not in the order in which they came.
+    for value in (0..filters.len()).map(|place| place * 7_919 % filters.len()) {
+        assert!(trie.remove(&filter(&filters[value]), &value));
+    }
+    assert!(trie.is_empty());
+    assert_eq!(size(&trie.root), 1);
+    assert!(matches!(&trie.root.literal, Children::Few(few) if few.capacity() <= FEW_MAX));
+}
+
 #[test]
 fn the_deepest_names_are_matched_and_removed() {
     let topic = vec!["a"; MAX_LEVELS].join("/");

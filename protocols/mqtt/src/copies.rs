@@ -22,11 +22,21 @@ pub struct Copies<'a> {
     pub from: Version,
     /// Flags and packet ids.
     pub patch: Patch,
-    /// Seconds that are left of the message's life, in place of the stored Message Expiry Interval
-    /// \[MQTT-3.3.2-6\]; `None` leaves that as it is.
-    pub expiry_s: Option<u32>,
+    /// The Message Expiry Interval.
+    pub expiry: Expiry,
     /// The ids of the subscriptions that the copies are for, each 1 to 268,435,455.
     pub subscription_ids: &'a [u32],
+}
+
+/// What a copy says of its message's life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expiry {
+    /// What is stored.
+    AsStored,
+    /// So many seconds are left \[MQTT-3.3.2-6\].
+    Left(u32),
+    /// It has no end, whatever is stored.
+    Never,
 }
 
 impl Copies<'_> {
@@ -35,7 +45,7 @@ impl Copies<'_> {
         Self {
             from,
             patch,
-            expiry_s: None,
+            expiry: Expiry::AsStored,
             subscription_ids: &[],
         }
     }
@@ -112,7 +122,10 @@ impl<'a> Plan<'a> {
                 }
                 ids_len += 1 + varint_len(id as usize);
             }
-            let expiry_len = if copies.expiry_s.is_some() { 5 } else { 0 };
+            let expiry_len = match copies.expiry {
+                Expiry::Left(_) => 5,
+                Expiry::AsStored | Expiry::Never => 0,
+            };
             let alias_len = if naming == Naming::Topic { 0 } else { 3 };
             plan.properties_len = kept + ids_len + expiry_len + alias_len;
         }
@@ -140,7 +153,7 @@ impl<'a> Plan<'a> {
 
     /// Stored properties that the copies keep.
     fn kept(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        let replaced = self.copies.expiry_s.is_some();
+        let replaced = self.copies.expiry != Expiry::AsStored;
         let pieces = self.stored.properties.pieces();
         pieces.filter_map(move |(id, bytes)| match id {
             PropertyId::TopicAlias | PropertyId::SubscriptionId => None,
@@ -158,7 +171,7 @@ impl<'a> Plan<'a> {
         let same_encoding = (self.copies.from == Version::V5) == (self.to == Version::V5);
         // A block of the same length from which nothing was taken is the same block.
         let same_block = self.to != Version::V5
-            || (self.copies.expiry_s.is_none()
+            || (!matches!(self.copies.expiry, Expiry::Left(_))
                 && self.naming == Naming::Topic
                 && self.copies.subscription_ids.is_empty()
                 && self.properties_len == self.stored.properties.raw().len());
@@ -279,7 +292,7 @@ impl<'a> Plan<'a> {
             for bytes in self.kept() {
                 out.extend_from_slice(bytes);
             }
-            if let Some(seconds) = self.copies.expiry_s {
+            if let Expiry::Left(seconds) = self.copies.expiry {
                 out.push(PropertyId::MessageExpiry as u8);
                 out.extend_from_slice(&seconds.to_be_bytes());
             }

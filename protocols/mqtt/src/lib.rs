@@ -78,7 +78,7 @@ pub use acks::AckRun;
 pub use client::{Client, ClientEvent};
 pub use codec::{Frame, Framed, frame};
 pub use connection::{Accept, Connection, Event};
-pub use copies::Copies;
+pub use copies::{Copies, Expiry};
 pub use error::{Error, Statement};
 pub use limits::Limits;
 pub use packet::{

@@ -129,6 +129,9 @@ pub struct PublishRun<'a> {
     pub properties: Properties<'a>,
     /// The version of the encoding.
     pub version: Version,
+    /// Above QoS 0: the payload says that it is UTF-8 and is not. Such a packet is alone in its run
+    /// and is to be answered with 0x99 in PUBACK or PUBREC instead of being published (3.3.2.3.2).
+    pub bad_payload: bool,
     /// The raw packets.
     pub packets: Packets<'a>,
     /// Offset of the payload in the body of every packet.
@@ -266,6 +269,7 @@ pub(crate) fn read_publishes<'a>(
         first_id: publish.id,
         properties: publish.properties,
         version: rules.version,
+        bad_payload: wanted.bad_payload,
         packets: Packets::new(block, ends),
         payload_offset,
     })
@@ -309,6 +313,8 @@ struct Wanted {
     alias: Option<u16>,
     /// Payloads must be UTF-8.
     utf8: bool,
+    /// That of the first packet is not.
+    bad_payload: bool,
     /// The most packets.
     most: usize,
 }
@@ -325,6 +331,7 @@ fn check_publish(publish: &Publish<'_>, rules: &Rules) -> Result<Wanted, Error> 
     let mut wanted = Wanted {
         alias: None,
         utf8: false,
+        bad_payload: false,
         most: MAX_RUN,
     };
     for (id, value) in publish.properties.iter() {
@@ -337,14 +344,18 @@ fn check_publish(publish: &Publish<'_>, rules: &Rules) -> Result<Wanted, Error> 
             _ => {}
         }
     }
-    if wanted.utf8 && std::str::from_utf8(publish.payload).is_err() {
-        return Err(Error::PayloadFormatInvalid);
-    }
+    wanted.bad_payload = wanted.utf8 && std::str::from_utf8(publish.payload).is_err();
     if publish.id.is_some() {
         wanted.most = rules.window.min(MAX_RUN);
         if wanted.most == 0 {
             return Err(Error::ReceiveMaximumExceeded);
         }
+    } else if wanted.bad_payload {
+        // There is no acknowledgement that could say so.
+        return Err(Error::PayloadFormatInvalid);
+    }
+    if wanted.bad_payload {
+        wanted.most = 1;
     }
     Ok(wanted)
 }

@@ -25,7 +25,7 @@ fn each_family_has_one_head_and_each_sample_one_value() {
     let mut page = Page::default();
     page.connections(&Counters::default());
     let heads = page.text.lines().filter(|line| line.starts_with("# TYPE"));
-    assert_eq!(heads.count(), 3);
+    assert_eq!(heads.count(), 4);
     for sample in page.text.lines().filter(|line| !line.starts_with('#')) {
         let (name, value) = sample.rsplit_once(' ').unwrap();
         assert!(name.starts_with("ternmq_connections"), "{sample}");

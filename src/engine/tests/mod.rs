@@ -32,6 +32,7 @@ mod load;
 mod order;
 mod parts;
 mod threads;
+mod wills;
 
 const SEGMENT: u64 = 8 << 20;
 /// A slot above `max_connections`.

@@ -3,8 +3,12 @@
 
 use ternmq_core::command::Command;
 use ternmq_core::effect::Answer;
+use ternmq_core::error::Refusal;
 use ternmq_core::ids::Token;
-use ternmq_mqtt::{Ack, AckKind, AckRun, Packet, Properties, Version, packet_id_after, put_acks};
+use ternmq_mqtt::{
+    Ack, AckKind, AckRun, Packet, PropertiesBuf, PropertyId, Value, Version, packet_id_after,
+    put_acks,
+};
 
 use super::{Exit, PUBLISH, RECEIVED, RELEASE, State, reason, token};
 use crate::frontends::Turn;
@@ -69,7 +73,8 @@ impl State {
             }
             Answer::Refused(why) => {
                 let code = reason::of(*why, reason::TOPIC_INVALID);
-                if self.version < Version::V5 {
+                let dropped = self.options.acknowledge_denied && *why == Refusal::Forbidden;
+                if self.version < Version::V5 && !dropped {
                     return Err(Exit::close(code, format!("publish refused: {why}")));
                 }
                 tracing::debug!(%why, "publish refused");
@@ -157,14 +162,18 @@ impl State {
         if code == reason::SUCCESS || self.version < Version::V5 {
             return put_acks(out, kind, first, n);
         }
+        let mut words = PropertiesBuf::new();
+        if let Some(text) = reason::words(code) {
+            let _ = words.push(PropertyId::ReasonString, Value::Text(text));
+        }
         for offset in 0..n {
             let ack = Ack {
                 kind,
                 id: packet_id_after(first, offset),
                 reason: code,
-                properties: Properties::default(),
+                properties: words.properties(),
             };
-            // Five bytes; a client that takes less has no use for them.
+            // Five bytes without words; a client that takes less has no use for them.
             let _ = self.sender.put(out, &Packet::Ack(ack));
         }
     }

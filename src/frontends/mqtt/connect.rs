@@ -1,17 +1,18 @@
 //! CONNECT: a session is attached, then CONNACK with what differs from what the client asked for.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use ternmq_core::command::{Attach, Will};
 use ternmq_core::effect::Answer;
 use ternmq_core::error::Refusal;
+use ternmq_core::ids::Now;
 use ternmq_mqtt::{Connect, PropertiesBuf, PropertyId, Sender, Terms, Value, Version};
 
 use super::{Exit, Flow, State, reason};
 use crate::frontends::Turn;
 
-/// Who a client is that does not say so.
-const ANONYMOUS: &str = "anonymous";
+/// Who a client is that does not say so; all of them share the name.
+static ANONYMOUS: LazyLock<Arc<str>> = LazyLock::new(|| "anonymous".into());
 
 /// What CONNACK will tell a client of MQTT 5.0.
 #[derive(Debug, Default)]
@@ -40,7 +41,9 @@ impl State {
             ));
         }
         self.keep_alive_s = packet.keep_alive_s;
-        if let Some(max) = self.options.max_keep_alive_s
+        // Who cannot be told of another keep-alive gets the one it asks for.
+        if packet.version == Version::V5
+            && let Some(max) = self.options.max_keep_alive_s
             && (self.keep_alive_s == 0 || self.keep_alive_s > max)
         {
             self.keep_alive_s = max;
@@ -60,7 +63,10 @@ impl State {
     ) -> Attach {
         Attach {
             name,
-            principal: packet.username.unwrap_or(ANONYMOUS).into(),
+            principal: match packet.username {
+                Some(name) => name.into(),
+                None => Arc::clone(&ANONYMOUS),
+            },
             clean: packet.clean_start,
             expiry_ms,
             durable: expiry_ms != Some(0),
@@ -121,10 +127,11 @@ impl State {
     }
 
     /// Whether a session is resumed.
-    pub(super) fn answer_connect(&mut self, answer: &Answer) -> Result<bool, Exit> {
+    pub(super) fn answer_connect(&mut self, answer: &Answer, now: Now) -> Result<bool, Exit> {
         match answer {
-            Answer::Attached { present } => {
+            Answer::Attached { present, reserved } => {
                 self.connected = true;
+                self.resume_own(reserved, now);
                 Ok(*present)
             }
             Answer::Refused(why) => {

@@ -6,6 +6,7 @@ mod tests;
 use std::collections::VecDeque;
 
 use ternmq_core::command::{Command, Outcome, Settle, Tags};
+use ternmq_core::dialect::Dialect;
 use ternmq_core::effect::Delivery;
 use ternmq_core::ids::{ConsumerKey, Tag};
 use ternmq_core::message::{Assurance, Run};
@@ -13,6 +14,7 @@ use ternmq_mqtt::{AckKind, Patch, QoS, put_acks};
 
 use super::State;
 use super::encode::Messages;
+use super::options::is_denied;
 use crate::engine::Outgoing;
 use crate::frontends::{Output, Turn};
 
@@ -164,6 +166,9 @@ impl State {
                 if expires_ms > 0 && expires_ms <= turn.now.wall_ms {
                     return;
                 }
+                if self.is_hidden(run) {
+                    return turn.link.count_denied(u64::from(*count));
+                }
                 let patch = Patch {
                     first_id: 0,
                     qos: QoS::AtMostOnce,
@@ -186,8 +191,24 @@ impl State {
                 put_acks(turn.output.buffer(), AckKind::PubRel, first, n);
                 self.deliveries.note(delivery, true, turn.output);
             }
+            // Others still want what is in a queue of its own name, so it stays theirs.
+            Outgoing::Delivery(delivery) if !delivery.named && self.is_hidden(&delivery.run) => {
+                self.deliveries.pass_over(delivery, turn.commands);
+                turn.link.count_denied(u64::from(delivery.count));
+                if delivery.tag > 0 {
+                    let settle = accepted(delivery.tag, delivery.count);
+                    turn.commands.push(Command::Settle(settle));
+                }
+            }
             Outgoing::Delivery(delivery) => self.deliver_messages(delivery, turn),
         }
+    }
+
+    /// Whether nobody may have messages of this address: other protocols may publish there, and a
+    /// subscription may be wider than what is denied, or older.
+    fn is_hidden(&self, run: &Run) -> bool {
+        let deny = &self.options.deny;
+        !deny.is_empty() && is_denied(deny, &run.envelope.address.render(Dialect::Mqtt))
     }
 
     fn deliver_messages(&mut self, delivery: &Delivery, turn: &mut Turn<'_>) {

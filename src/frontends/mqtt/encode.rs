@@ -9,7 +9,7 @@ use ternmq_core::dialect::Dialect;
 use ternmq_core::ids::Tag;
 use ternmq_core::message::Run;
 use ternmq_mqtt::{
-    Copies, Packets, Patch, PropertiesBuf, Publish, Sender, Version, patch_head, patch_run,
+    Copies, Expiry, Packets, Patch, PropertiesBuf, Publish, Sender, Version, patch_head, patch_run,
 };
 
 use super::deliver::packet_id;
@@ -22,7 +22,7 @@ pub(super) struct Messages<'a> {
     pub(super) first: u32,
     pub(super) count: u32,
     pub(super) patch: Patch,
-    /// What is left of their life.
+    /// What is left of their life; `None` is without end.
     pub(super) expiry_s: Option<u32>,
     pub(super) subscription_ids: &'a [u32],
 }
@@ -40,7 +40,7 @@ impl Messages<'_> {
         Copies {
             from,
             patch: self.patch_at(offset),
-            expiry_s: self.expiry_s,
+            expiry: self.expiry_s.map_or(Expiry::Never, Expiry::Left),
             subscription_ids: self.subscription_ids,
         }
     }

@@ -33,8 +33,8 @@ use ternmq_core::effect::Answer;
 use ternmq_core::ids::{ConsumerKey, Token};
 use ternmq_core::message::Format;
 use ternmq_mqtt::{
-    Accept, AckKind, Auth, Connection, Disconnect, Error, Event, Properties, PropertiesBuf,
-    PropertyId, PublishRun, Sender, Terms, Value, Version, put_ping_resp,
+    Accept, AckKind, Auth, Connection, Disconnect, Error, Event, PropertiesBuf, PropertyId,
+    PublishRun, Sender, Terms, Value, Version, put_ping_resp,
 };
 
 use super::{End, Ended, Frontend, Parting, Turn};
@@ -128,7 +128,7 @@ enum Exit {
     /// The client said goodbye.
     Goodbye,
     /// For a reason of MQTT 5.0, in a refusing CONNACK or in DISCONNECT, which older versions do
-    /// not have; the text is for the log.
+    /// not have; the text is for the log and its Reason String.
     Close(u8, Cow<'static, str>),
 }
 
@@ -217,9 +217,11 @@ impl Mqtt {
         match exit {
             Exit::Goodbye => Ended::Goodbye,
             Exit::Close(reason, why) => {
-                // A client that takes no packet of this size is told nothing.
+                let mut words = PropertiesBuf::new();
+                let _ = words.push(PropertyId::ReasonString, Value::Text(&why));
+                // A client that takes no packet of five bytes is told nothing.
                 let out = turn.output.buffer();
-                let _ = self.machine.close_with(reason, Properties::default(), out);
+                let _ = self.machine.close_with(reason, words.properties(), out);
                 Ended::Fault(why)
             }
         }
@@ -244,7 +246,7 @@ impl Mqtt {
 
     /// CONNACK, and what was parked behind CONNECT.
     fn accept(&mut self, answer: &Answer, turn: &mut Turn<'_>) -> Result<(), Ended> {
-        let present = self.state.answer_connect(answer);
+        let present = self.state.answer_connect(answer, turn.now);
         let present = present.map_err(|exit| self.leave(exit, turn))?;
         let properties = self.state.announcements();
         let accept = Accept {
@@ -413,6 +415,11 @@ impl Frontend for Mqtt {
             (End::Stopping, None) => reason::SHUTTING_DOWN,
             (End::TakenOver, _) => reason::TAKEN_OVER,
         };
+        let words = match why {
+            End::TakenOver => "another connection has taken the session over",
+            End::Stopping | End::ConnectTimeout => "the server is stopping",
+        };
+        let _ = properties.push(PropertyId::ReasonString, Value::Text(words));
         let (properties, out) = (properties.properties(), turn.output.buffer());
         // Not for a client that takes no packet of this size.
         let _ = self.machine.close_with(reason, properties, out);

@@ -20,7 +20,7 @@ pub struct MqttOptions {
     pub topic_alias_maximum: u16,
     /// Longest life of a session without connection; `None` is for ever.
     pub session_expiry_ms: Option<u64>,
-    /// Longest keep-alive, in seconds.
+    /// Longest keep-alive of 5.0 clients, in seconds; older ones could not be told of it.
     pub max_keep_alive_s: Option<u16>,
     /// A PUBLISH may ask to be retained.
     pub retain_available: bool,
@@ -34,6 +34,9 @@ pub struct MqttOptions {
     pub deny: Arc<[String]>,
     /// SUBACK refuses what is denied with 0x80 instead of 0x87.
     pub obscure_denied: bool,
+    /// A denied PUBLISH of a client before 5.0 is acknowledged and dropped, instead of ending the
+    /// connection.
+    pub acknowledge_denied: bool,
     /// Where clients go when this server stops (4.11).
     pub server_reference: Option<String>,
     /// In front of the client id it makes the Response Information (3.2.2.3.15).

@@ -45,6 +45,7 @@ enum Why {
     Denied,
     Topic,
     Memory,
+    Payload,
 }
 
 impl Why {
@@ -53,6 +54,9 @@ impl Why {
             Self::Denied => Exit::close(reason::NOT_AUTHORIZED, "publish is not allowed"),
             Self::Topic => Exit::close(reason::TOPIC_INVALID, "topic refused"),
             Self::Memory => Exit::close(reason::QUOTA, "no memory for a publish"),
+            Self::Payload => {
+                Exit::close(reason::PAYLOAD_FORMAT_INVALID, "the payload is not UTF-8")
+            }
         }
     }
 }
@@ -71,6 +75,7 @@ impl State {
         }
         let why = match self.topics.resolve(run.topic) {
             Ok(destination) if destination.denied || is_reserved(run.topic) => Why::Denied,
+            Ok(_) if run.bad_payload => Why::Payload,
             Ok(destination) if run.alias.is_some() || destination.queue.is_some() => {
                 let destination = destination.clone();
                 return self.publish_rewritten(run, &destination, blocks, turn);
@@ -183,7 +188,8 @@ impl State {
     }
 
     /// Does not publish packets: MQTT 5.0 has acknowledgements for that, which keep their turn.
-    /// Before, and there alone, the connection ends. QoS 0 is passed over.
+    /// Before, and there alone, the connection ends, or what is denied is acknowledged like any
+    /// other \[MQTT-3.3.5-2 of 3.1.1\]. QoS 0 is passed over.
     fn refuse(
         &mut self,
         run: &PublishRun<'_>,
@@ -192,7 +198,8 @@ impl State {
         turn: &mut Turn<'_>,
     ) -> Result<(), Exit> {
         let exit = why.exit();
-        if run.version < Version::V5 {
+        let dropped = self.options.acknowledge_denied && why == Why::Denied;
+        if run.version < Version::V5 && !dropped {
             return Err(exit);
         }
         self.parked.ask(0);

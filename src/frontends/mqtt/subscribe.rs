@@ -7,8 +7,8 @@ use ternmq_core::effect::Answer;
 use ternmq_core::error::Refusal;
 use ternmq_mqtt::topic::Filter;
 use ternmq_mqtt::{
-    Packet, Properties, PropertyId, RetainHandling, SubAck, Subscribe, SubscribeOptions, UnsubAck,
-    Unsubscribe, Version,
+    Packet, PropertiesBuf, PropertyId, RetainHandling, SubAck, Subscribe, SubscribeOptions,
+    UnsubAck, Unsubscribe, Value, Version,
 };
 
 use super::options::is_denied;
@@ -26,11 +26,18 @@ pub(super) struct Requests {
 
 #[derive(Debug)]
 struct Request {
+    kind: Kind,
     id: u16,
     /// One per filter; `None` is answered by the core, in order.
     codes: Vec<Option<u8>>,
     /// Filters among them that match topics of the server.
     own: Vec<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Subscribe,
+    Unsubscribe,
 }
 
 impl State {
@@ -53,6 +60,7 @@ impl State {
             requests.push(request(target, subscription.options, id.unwrap_or(0)));
         }
         self.requests.waiting.push_back(Request {
+            kind: Kind::Subscribe,
             id: packet.id,
             codes,
             own: self.sys.wanted(&own),
@@ -77,6 +85,7 @@ impl State {
             filters.extend(target);
         }
         self.requests.waiting.push_back(Request {
+            kind: Kind::Unsubscribe,
             id: packet.id,
             codes,
             own: Vec::new(),
@@ -90,14 +99,21 @@ impl State {
     /// What a filter stands for, or why nobody may have that.
     fn target(&self, filter: Filter<'_>) -> Result<BindTarget, u8> {
         let deny = &self.options.deny;
-        if is_denied(deny, filter.text) || is_denied(deny, filter.pattern) {
+        let target = self.target_of(filter);
+        let queue_denied = match &target {
+            Ok(BindTarget::Queue { address, .. }) => {
+                is_denied(deny, &address.render(Dialect::Mqtt))
+            }
+            _ => false,
+        };
+        if queue_denied || is_denied(deny, filter.text) || is_denied(deny, filter.pattern) {
             return Err(if self.options.obscure_denied {
                 reason::UNSPECIFIED
             } else {
                 reason::NOT_AUTHORIZED
             });
         }
-        self.target_of(filter)
+        target
     }
 
     fn target_of(&self, filter: Filter<'_>) -> Result<BindTarget, u8> {
@@ -133,21 +149,15 @@ impl State {
             return Ok(());
         };
         let id = request.id;
-        let properties = Properties::default();
+        let kind = request.kind;
         let mut own = Vec::new();
-        let reasons;
-        let packet = match answer {
+        let reasons = match answer {
             Answer::Bound(granted) => {
+                own = request.own;
                 let granted = granted.into_iter().map(|one| {
                     one.unwrap_or_else(|refusal| reason::of(refusal, reason::FILTER_INVALID))
                 });
-                reasons = merged(request.codes, granted);
-                own = request.own;
-                Packet::SubAck(SubAck {
-                    id,
-                    properties,
-                    reasons: &reasons,
-                })
+                merged(request.codes, granted)
             }
             Answer::Unbound(existed) => {
                 let existed = existed.into_iter().map(|existed| {
@@ -157,26 +167,19 @@ impl State {
                         reason::NO_SUBSCRIPTION
                     }
                 });
-                reasons = merged(request.codes, existed);
-                Packet::UnsubAck(UnsubAck {
-                    id,
-                    properties,
-                    reasons: &reasons,
-                })
+                merged(request.codes, existed)
             }
-            // Too much for one request: none of its filters is granted.
-            Answer::Refused(Refusal::TooLarge) => {
-                reasons = vec![reason::QUOTA; request.codes.len()];
-                Packet::SubAck(SubAck {
-                    id,
-                    properties,
-                    reasons: &reasons,
-                })
+            // Too much for one request: none of its filters is granted, or taken away.
+            Answer::Refused(Refusal::TooLarge) if kind == Kind::Subscribe => {
+                vec![reason::QUOTA; request.codes.len()]
+            }
+            Answer::Refused(Refusal::TooLarge) if self.version == Version::V5 => {
+                vec![reason::IMPLEMENTATION; request.codes.len()]
             }
             _ => {
                 return Err(Exit::close(
                     reason::IMPLEMENTATION,
-                    "subscription without a session",
+                    "subscription without a session, or too much in one UNSUBSCRIBE",
                 ));
             }
         };
@@ -187,6 +190,20 @@ impl State {
                 "subscription refused, for which MQTT 3.1 has no word",
             ));
         }
+        let words = words(&reasons);
+        let (properties, reasons) = (words.properties(), reasons.as_slice());
+        let packet = match kind {
+            Kind::Subscribe => Packet::SubAck(SubAck {
+                id,
+                properties,
+                reasons,
+            }),
+            Kind::Unsubscribe => Packet::UnsubAck(UnsubAck {
+                id,
+                properties,
+                reasons,
+            }),
+        };
         let written = self.sender.put(turn.output.buffer(), &packet);
         written.map_err(|error| Exit::close(reason::TOO_LARGE, error.to_string()))?;
         self.show_own(own, turn);
@@ -211,6 +228,23 @@ fn request(target: BindTarget, options: SubscribeOptions, id: u32) -> BindReques
         },
     }
 }
+
+/// A Reason String that says of the first refused filters what is wrong with them.
+fn words(reasons: &[u8]) -> PropertiesBuf {
+    let refused = (1..).zip(reasons);
+    let texts: Vec<String> = refused
+        .filter_map(|(n, code)| Some(format!("filter {n}: {}", reason::words(*code)?)))
+        .take(EXPLAINED_FILTERS)
+        .collect();
+    let mut words = PropertiesBuf::new();
+    if !texts.is_empty() {
+        let _ = words.push(PropertyId::ReasonString, Value::Text(&texts.join("; ")));
+    }
+    words
+}
+
+/// Refused filters of a request that are explained.
+const EXPLAINED_FILTERS: usize = 8;
 
 /// The codes that were known, and the core's in the places between.
 fn merged(known: Vec<Option<u8>>, answered: impl IntoIterator<Item = u8>) -> Vec<u8> {

@@ -1,11 +1,15 @@
 //! `$SYS` topics: the server's own values, made when somebody subscribes and told again at times.
-//! Nothing of them is stored, and no subscription but those made on this connection counts.
+//! Nothing of them is stored. To a session that is resumed they are told again: it is no new
+//! subscription, which would get them at once.
 
+use ternmq_core::address::Filter as CoreFilter;
+use ternmq_core::dialect::Dialect;
 use ternmq_core::ids::Now;
 use ternmq_mqtt::topic::Filter;
 use ternmq_mqtt::{Properties, Publish, QoS};
 
 use super::State;
+use super::options::is_denied;
 use crate::frontends::Turn;
 
 /// Filters per connection; beyond, further ones are not told again.
@@ -39,6 +43,14 @@ impl Sys {
 }
 
 impl State {
+    /// A session has these subscriptions under `$`.
+    pub(super) fn resume_own(&mut self, filters: &[CoreFilter], now: Now) {
+        let texts: Vec<String> = filters.iter().map(|f| f.render(Dialect::Mqtt)).collect();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        self.sys.filters = self.sys.wanted(&texts);
+        self.sys.next_ms = self.next_round(now);
+    }
+
     /// Answers subscriptions with the values they match.
     pub(super) fn show_own(&mut self, filters: Vec<String>, turn: &mut Turn<'_>) {
         if filters.is_empty() {
@@ -78,7 +90,7 @@ impl State {
             filters.any(|filter| filter.matches(topic))
         };
         for (topic, value) in self.options.sys.read() {
-            if matches(topic) {
+            if matches(topic) && !is_denied(&self.options.deny, topic) {
                 let publish = Publish {
                     topic,
                     qos: QoS::AtMostOnce,

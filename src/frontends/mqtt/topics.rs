@@ -75,7 +75,9 @@ impl Topics {
     /// Puts a new topic in the place of the one that was there for longest.
     fn learn(&mut self, topic: &str) -> Result<usize, NameError> {
         let mut destination = read(topic, self.max_bytes)?;
-        destination.denied |= is_denied(&self.deny, topic);
+        let address = || destination.address.render(Dialect::Mqtt);
+        destination.denied = is_denied(&self.deny, topic)
+            || destination.queue.is_some() && is_denied(&self.deny, &address());
         let entry = (Box::from(topic), destination);
         if self.known.len() < REMEMBERED {
             self.known.push(entry);

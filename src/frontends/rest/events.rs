@@ -179,7 +179,7 @@ async fn open(
         token: None,
     };
     let present = match ask_attach(&link, attach, wish.cursor).await {
-        Answer::Attached { present } => present,
+        Answer::Attached { present, .. } => present,
         Answer::Refused(why) => return Err(Problem::refused(&why)),
         _ => return Err(Problem::new(Slug::Unavailable, "no answer")),
     };

@@ -1,10 +1,11 @@
-//! CONNECT: versions, names, sessions, takeover, keep-alive (rules 1-11, 14-16).
+//! CONNECT: versions, names, sessions, takeover (rules 1-11, 15, 16).
 
 use std::time::{Duration, Instant};
 
 use super::client::{
     ACCEPTED, Client, DISCONNECT, PINGREQ, PINGRESP, RESUMED, puback, publish, subscribe,
 };
+use super::version::{BOTH, Version};
 use crate::support::Server;
 use crate::support::mqtt::{Session, connect, packet, text};
 
@@ -46,24 +47,47 @@ async fn r1_connect_is_the_first_packet_and_comes_once() {
     twice.expect_end(&[]);
 }
 
+/// CONNECT of either version with these flags; what follows its header is `id`, and `will` behind it.
+fn flagged(version: Version, flags: u8, id: &str, will: &[&[u8]]) -> Vec<u8> {
+    let id = texts(&[id.as_bytes()]);
+    match version {
+        Version::Old => custom("MQTT", 4, flags, &[id, texts(will)].concat()),
+        Version::Five if will.is_empty() => custom("MQTT", 5, flags, &[vec![0], id].concat()),
+        Version::Five => {
+            let rest = [vec![0], id, vec![0], texts(will)];
+            custom("MQTT", 5, flags, &rest.concat())
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r2_reserved_bits_of_connect_end_the_connection() {
     let server = Server::start().await;
-    let id = texts(&[b"flags"]);
-    let will = texts(&[b"flags", b"will/topic", b"body"]);
-    let bad = [
-        custom("MQTT", 4, 0x03, &id),
-        custom("MQTT", 4, 0x1e, &will),
-        custom("MQTT", 4, 0x0a, &id),
-        custom("MQTT", 4, 0x22, &id),
-    ];
-    for bytes in bad {
-        assert_eq!(answer(&server, &bytes), b"", "{bytes:x?}");
+    for version in BOTH {
+        let will: [&[u8]; 2] = [b"will/topic", b"body"];
+        let bad = [
+            flagged(version, 0x03, "flags", &[]),
+            flagged(version, 0x1e, "flags", &will),
+            flagged(version, 0x0a, "flags", &[]),
+            flagged(version, 0x22, "flags", &[]),
+        ];
+        let refused = |said: &[u8]| match version {
+            Version::Old => said.is_empty(),
+            Version::Five => said[0] == 0x20 && said[2..4] == [0, 0x81],
+        };
+        for bytes in bad {
+            let said = answer(&server, &bytes);
+            assert!(refused(&said), "{bytes:x?} {said:x?}");
+        }
+        let mut flags = flagged(version, 0x02, "flags", &[]);
+        assert_eq!(answer(&server, &flags)[2..4], [0, 0]);
+        assert_eq!(
+            answer(&server, &flagged(version, 0x06, "flags", &will))[2..4],
+            [0, 0]
+        );
+        flags[0] = 0x11;
+        assert!(refused(&answer(&server, &flags)));
     }
-    let mut flags = custom("MQTT", 4, 0x02, &id);
-    assert_eq!(answer(&server, &flags), ACCEPTED);
-    flags[0] = 0x11;
-    assert_eq!(answer(&server, &flags), b"");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -200,55 +224,6 @@ async fn r11_a_second_connection_takes_the_session_on_any_listener() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r14_only_silence_of_one_and_a_half_keep_alives_ends_a_connection() {
-    let server = Server::start().await;
-    let began = Instant::now();
-    let mut silent = Client::silent(&server);
-    let mut pinging = Client::silent(&server);
-    let mut publishing = Client::silent(&server);
-    let mut forever = Client::clean(&server, "forever");
-    for (client, name) in [
-        (&mut silent, "silent"),
-        (&mut pinging, "pinging"),
-        (&mut publishing, "publishing"),
-    ] {
-        client.send(&connect(name, Session::Clean, 1));
-        client.expect(&ACCEPTED);
-    }
-    let mut half = Client::clean(&server, "half");
-    let steady = std::thread::spawn(move || {
-        while began.elapsed() < Duration::from_millis(3_200) {
-            pinging.ping();
-            publishing.send(&publish(0x30, "r14", 0, b"alive"));
-            std::thread::sleep(Duration::from_millis(400));
-        }
-        pinging.ping();
-        publishing.ping();
-    });
-    silent.expect_end(&[]);
-    let silence = began.elapsed();
-    assert!(silence >= Duration::from_millis(1_500), "{silence:?}");
-    assert!(silence < Duration::from_millis(3_000), "{silence:?}");
-    steady.join().unwrap();
-    forever.ping();
-    half.ping();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r14_half_a_packet_is_no_sign_of_life() {
-    let server = Server::start().await;
-    let mut client = Client::silent(&server);
-    client.send(&connect("half", Session::Clean, 1));
-    client.expect(&ACCEPTED);
-    let began = Instant::now();
-    let mut writer = Client::clean(&server, "writer");
-    client.send(&[0x30, 100, 0, 1, b'a']);
-    client.expect_end(&[]);
-    assert!(began.elapsed() < Duration::from_millis(3_000));
-    writer.ping();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r15_what_is_sent_behind_connect_counts_if_it_is_accepted() {
     let server = Server::start().await;
     let retained = publish(0x31, "r15/refused", 0, b"never");
@@ -259,72 +234,60 @@ async fn r15_what_is_sent_behind_connect_counts_if_it_is_accepted() {
         publish(0x31, "r15/refused", 0, b"never"),
     ];
     assert_eq!(answer(&server, &refused.concat()), [0x20, 2, 0, 2]);
-    let accepted = [
-        connect("r15", Session::Clean, 0),
-        subscribe(7, &[("r15/#", 1)]),
-        publish(0x32, "r15/accepted", 9, b"yes"),
+    let refused = [
+        flagged(Version::Five, 0x03, "r15", &[]),
+        Version::Five.publish(0x31, "r15/refused", 0, b"never"),
     ];
-    let mut client = Client::silent(&server);
-    client.send(&accepted.concat());
-    client.expect(&ACCEPTED);
-    let mut seen = [false; 2];
-    client.expect(&[0x90, 3, 0, 7, 1]);
-    while seen != [true; 2] {
-        match client.packet().first {
-            0x32 => seen[0] = true,
-            0x40 => seen[1] = true,
-            first => panic!("{first:x}"),
+    assert_eq!(answer(&server, &refused.concat())[2..4], [0, 0x81]);
+    for version in BOTH {
+        let accepted = [
+            version.connect("r15", Session::Clean, 0),
+            version.subscribe(7, &[("r15/#", 1)]),
+            version.publish(0x32, "r15/accepted", 9, b"yes"),
+        ];
+        let mut client = Client::silent(&server);
+        client.send(&accepted.concat());
+        version.expect_accepted(&mut client, false);
+        let answer = client.packet();
+        assert_eq!(answer.id_of(0x90).unwrap(), 7);
+        assert_eq!(answer.body.last(), Some(&1));
+        let mut seen = [false; 2];
+        while seen != [true; 2] {
+            match client.packet().first {
+                0x32 => seen[0] = true,
+                0x40 => seen[1] = true,
+                first => panic!("{first:x}"),
+            }
         }
     }
+    assert_eq!(server.metric("ternmq_retained").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r16_connack_comes_before_a_backlog() {
     let server = Server::start().await;
-    let mut kept = Client::kept(&server, "r16", ACCEPTED);
-    kept.subscribe(&[("r16", 1)]);
-    kept.disconnect();
-    let mut publisher = Client::clean(&server, "publisher");
-    for n in 0..50 {
-        publisher.publish("r16", &[n]);
-    }
-    let mut kept = Client::silent(&server);
-    kept.send(&[connect("r16", Session::Kept, 0), PINGREQ.to_vec()].concat());
-    kept.expect(&RESUMED);
-    let (mut next, mut pings) = (0, 0);
-    while next < 50 || pings == 0 {
-        let packet = kept.packet();
-        if packet.first == PINGRESP[0] {
-            pings += 1;
-        } else {
-            assert_eq!(packet.body.last(), Some(&next));
-            next += 1;
+    for version in BOTH {
+        let mut kept = version.kept(&server, "r16", false);
+        kept.subscribe(&[("r16", 1)]);
+        kept.disconnect();
+        let mut publisher = version.clean(&server, "publisher");
+        for n in 0..50 {
+            publisher.publish("r16", &[n]);
         }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn me_02_sessions_that_end_leave_no_queue() {
-    let server = Server::start().await;
-    let mut publisher = Client::clean(&server, "publisher");
-    let queues = server.metric("ternmq_queues").await;
-    let mut clients = Vec::new();
-    for n in 0..40 {
-        let name = format!("me02-{n}");
-        if n % 2 == 0 {
-            Client::kept(&server, &name, ACCEPTED).subscribe(&[("me02/#", 1)]);
+        let mut kept = Client::silent(&server);
+        let connect = version.connect("r16", Session::Kept, 0);
+        kept.send(&[connect, PINGREQ.to_vec()].concat());
+        version.expect_accepted(&mut kept, true);
+        let (mut next, mut pings) = (0, 0);
+        while next < 50 || pings == 0 {
+            let packet = kept.packet();
+            if packet.first == PINGRESP[0] {
+                pings += 1;
+            } else {
+                assert_eq!(packet.body.last(), Some(&next));
+                next += 1;
+            }
         }
-        let mut client = Client::clean(&server, &name);
-        client.subscribe(&[("me02/#", 1), ("+/x", 1), ("$queue/me02", 1)]);
-        clients.push(client);
+        version.clean(&server, "r16").disconnect();
     }
-    publisher.publish("me02/x", b"held by everybody");
-    for client in &mut clients {
-        client.expect_message("me02/x", b"held by everybody");
-    }
-    drop(clients);
-    server.until("ternmq_sessions", |value| value <= 1).await;
-    assert_eq!(server.metric("ternmq_queue_messages").await, 0);
-    // The anycast queue was made by the first who asked for it, and goes when it is unused.
-    assert!(server.metric("ternmq_queues").await <= queues + 1);
 }

@@ -50,12 +50,18 @@ impl Home {
 
     /// Starts a server here and waits until it is ready.
     pub(crate) fn start(&self) -> Process {
+        self.start_with(&[])
+    }
+
+    /// As [`Home::start`], with some keys set by `--set`.
+    pub(crate) fn start_with(&self, sets: &[&str]) -> Process {
         let binary =
             std::env::var_os("TERNMQ_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_ternmq").into());
         let began = Instant::now();
         let mut child = Command::new(binary)
             .arg("--config")
             .arg(self.directory.path().join("ternmq.toml"))
+            .args(sets.iter().flat_map(|set| ["--set", set]))
             .current_dir(self.directory.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -119,6 +125,11 @@ impl Process {
         let id = self.child.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &id]).status().unwrap();
         assert!(sent.success());
+    }
+
+    /// Waits until a process that was told to stop has ended well.
+    pub(crate) fn stopped(mut self) {
+        assert!(self.child.wait().unwrap().success());
     }
 
     /// The resident set, in bytes.

@@ -15,6 +15,11 @@ impl Random {
         Self(seed)
     }
 
+    /// Another sequence of numbers.
+    pub(crate) fn fork(&mut self) -> Self {
+        Self(self.within(0..=u64::MAX - 1))
+    }
+
     /// A number of `range`.
     pub(crate) fn within(&mut self, range: RangeInclusive<u64>) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -4,11 +4,12 @@
 use super::{Connection, State};
 use crate::error::Error;
 use crate::packet::{ConnAck, Disconnect, Packet, Version};
-use crate::properties::{Properties, PropertiesBuf, PropertyId};
+use crate::properties::{Properties, PropertiesBuf, PropertyId, Value};
 
 impl Connection {
     /// Appends what the peer is told before the connection closes because of `error`
-    /// \[MQTT-4.13.1-1\].
+    /// \[MQTT-4.13.1-1\]: its code, and its words as Reason String if the peer takes a packet of
+    /// that size.
     pub fn put_goodbye(&self, error: Error, out: &mut Vec<u8>) {
         let reason = error.reason_code();
         let version = match (self.version, error) {
@@ -20,8 +21,12 @@ impl Connection {
             (Some(version), Error::ClientIdInvalid(_)) => version,
             (None | Some(Version::V31 | Version::V311), _) => return,
         };
+        let mut words = PropertiesBuf::new();
+        if self.version.is_some() {
+            let _ = words.push(PropertyId::ReasonString, Value::Text(&error.to_string()));
+        }
         // A client that takes no packet of five bytes is told nothing.
-        let _ = self.put_last(version, reason, Properties::default(), out);
+        let _ = self.put_last(version, reason, words.properties(), out);
     }
 
     /// Ends the connection for a reason of the server, a code of MQTT 5.0: CONNECT is refused, or

@@ -6,8 +6,9 @@ use crate::codec::{Frame, Framed, frame};
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::packet::{
-    Auth, Connect, Disconnect, Subscribe, Unsubscribe, Version, check_empty, read_version,
+    Auth, Connect, Disconnect, Subscribe, Unsubscribe, Version, Will, check_empty, read_version,
 };
+use crate::properties::PropertyId;
 use crate::reader::Reader;
 use crate::run::{Rules, Source, read_publishes};
 
@@ -26,15 +27,31 @@ pub(super) fn read_connect<'a>(
     if input.first().is_some_and(|first| first >> 4 != 1) {
         return Err(Error::Protocol("MQTT-3.1.0-1"));
     }
-    let frame = match frame(input, limits.max_connect_size)? {
-        Framed::Need(needed) => return Ok(Read::Need(needed)),
-        Framed::Frame(frame) => frame,
+    let frame = match frame(input, limits.max_connect_size) {
+        Ok(Framed::Need(needed)) => return Ok(Read::Need(needed)),
+        Ok(Framed::Frame(frame)) => frame,
+        Err(Error::PacketTooLarge) => return read_too_large(input, version),
+        Err(error) => return Err(error),
     };
     *version = Some(read_version(&mut Reader::new(frame.body()))?);
     let connect = Connect::decode(frame)?;
     check_will(&connect, limits)?;
     Ok(Read::Event(Event::Connect(connect), frame.bytes.len()))
 }
+
+/// A CONNECT above the limit is refused in its version's words, which its first bytes say.
+fn read_too_large<'a>(input: &'a [u8], version: &mut Option<Version>) -> Result<Read<'a>, Error> {
+    let length = input.iter().skip(1).take_while(|byte| **byte >= 0x80);
+    let head_len = 2 + length.count();
+    let Some(body) = input.get(head_len..head_len + NAME_AND_LEVEL) else {
+        return Ok(Read::Need(head_len + NAME_AND_LEVEL));
+    };
+    *version = Some(read_version(&mut Reader::new(body))?);
+    Err(Error::PacketTooLarge)
+}
+
+/// Bytes of the longest protocol name, `MQIsdp`, with its length and the level behind it.
+const NAME_AND_LEVEL: usize = 9;
 
 /// A will that the server could not publish is refused with its CONNECT.
 fn check_will(connect: &Connect<'_>, limits: &Limits) -> Result<(), Error> {
@@ -43,8 +60,17 @@ fn check_will(connect: &Connect<'_>, limits: &Limits) -> Result<(), Error> {
         Some(will) if will.retain && !limits.retain_available => {
             Err(Error::RetainNotSupported("MQTT-3.2.2-13"))
         }
+        Some(will) if limits.check_payload_format && !is_payload_as_said(&will) => {
+            Err(Error::PayloadFormatInvalid)
+        }
         _ => Ok(()),
     }
+}
+
+/// Whether the payload is UTF-8 if it says so (3.1.3.2.3).
+fn is_payload_as_said(will: &Will<'_>) -> bool {
+    will.properties.integer(PropertyId::PayloadFormat) != Some(1)
+        || std::str::from_utf8(will.payload).is_ok()
 }
 
 pub(super) fn read_event<'a>(

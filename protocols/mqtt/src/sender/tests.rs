@@ -1,7 +1,7 @@
 //! What one receiver gets: aliases, sizes, and what is rewritten on the way.
 
 use super::Sender;
-use crate::copies::Copies;
+use crate::copies::{Copies, Expiry};
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::packet::Version::{V5, V31, V311};
@@ -170,7 +170,7 @@ fn rules_29_and_56_expiry_is_rewritten_and_ids_are_the_servers_own() {
     };
     let base = Copies::new(V5, PATCH);
     let rewritten = Copies {
-        expiry_s: Some(7),
+        expiry: Expiry::Left(7),
         subscription_ids: &[1, 200],
         ..base
     };
@@ -179,6 +179,12 @@ fn rules_29_and_56_expiry_is_rewritten_and_ids_are_the_servers_own() {
     let as_stored = "01 01 02 0000000A 26 0001 62 0001 32 26 0001 61 0001 31";
     let expected = format!("0001 74 15 {as_stored} 78");
     assert_eq!(copy(V5, base, &message), packet(0x30, &expected));
+    let endless = Copies {
+        expiry: Expiry::Never,
+        ..base
+    };
+    let expected = format!("0001 74 10 {kept} 78");
+    assert_eq!(copy(V5, endless, &message), packet(0x30, &expected));
     let older = packet(0x30, "0001 74 78");
     let expected = packet(0x30, "0001 74 0A 02 00000007 0B01 0BC801 78");
     assert_eq!(copy(V311, rewritten, &older), expected);
@@ -206,7 +212,7 @@ fn a_run_that_only_changes_ids_is_copied_whole() {
     assert!(!sender(with_aliases(1)).is_patch(packets, how));
     assert!(!sender(at_most(13)).is_patch(packets, how));
     let expiring = Copies {
-        expiry_s: Some(1),
+        expiry: Expiry::Left(1),
         ..how
     };
     assert!(!sender(Terms::default()).is_patch(packets, expiring));

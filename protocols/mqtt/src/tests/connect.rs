@@ -1,7 +1,8 @@
 //! CONNECT and what comes before it.
 
 use super::{
-    V5, V31, V311, connect_verdict, connected, decode, feed, goodbye, hex, packet, verdict,
+    V5, V31, V311, connect_verdict, connected, decode, explained, feed, goodbye, hex, packet,
+    verdict,
 };
 use crate::connection::{Accept, Connection, Event};
 use crate::error::Error;
@@ -254,22 +255,34 @@ fn the_first_packet_has_a_limit_of_its_own() {
     let mut waiting = machine();
     assert_eq!(waiting.poll_event(0, &hex("10 FCFF03"), &mut at), None);
     assert_eq!((at, waiting.needed()), (0, 65_536));
-    assert_eq!(
-        feed(&mut machine(), &hex("10 FDFF03")),
-        Some(Error::PacketTooLarge)
-    );
+    let mut refused = machine();
+    let error = Error::PacketTooLarge;
+    let connect = "10 FDFF03 0004 4D515454 05 02 00";
+    assert_eq!(feed(&mut refused, &hex(connect)), Some(error));
+    assert_eq!(goodbye(&refused, error), explained(0x20, &[0, 0x95], error));
+    let mut old = machine();
+    let connect = "10 FDFF03 0006 4D5149736470 03";
+    assert_eq!(feed(&mut old, &hex(connect)), Some(error));
+    assert_eq!(goodbye(&old, error), []);
+    // The version is waited for, and nothing behind it.
+    let mut at = 0;
+    let mut waiting = machine();
+    assert_eq!(waiting.poll_event(0, &hex("10 FDFF03 00"), &mut at), None);
+    assert_eq!((at, waiting.needed()), (0, 13));
 }
 
 #[test]
 fn rule_65_errors_are_said_in_the_words_of_the_version() {
     let error = Error::Malformed("2.1.4");
-    assert_eq!(goodbye(&connected(V5), error), hex("E001 81"));
+    let told = explained(0xE0, &[0x81], error);
+    assert_eq!(told[..6], hex("E025 81 23 1F 00"));
+    assert_eq!(goodbye(&connected(V5), error), told);
     assert_eq!(goodbye(&connected(V311), error), []);
     assert_eq!(goodbye(&connected(V31), error), []);
     let mut refused = Connection::server(Limits::default(), 0);
     let trailing = v5("02", "", "0001 61 00");
     assert_eq!(feed(&mut refused, &trailing), Some(error));
-    assert_eq!(goodbye(&refused, error), hex("2003 00 81 00"));
+    assert_eq!(goodbye(&refused, error), explained(0x20, &[0, 0x81], error));
     let mut refused = Connection::server(Limits::default(), 0);
     assert_eq!(feed(&mut refused, &v311("02", "0001 61 00")), Some(error));
     assert_eq!(goodbye(&refused, error), []);

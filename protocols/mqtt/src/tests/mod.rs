@@ -104,6 +104,18 @@ pub(crate) fn goodbye(machine: &Connection, error: Error) -> Vec<u8> {
     out
 }
 
+/// CONNACK or DISCONNECT of 5.0 with `head` and the words of an error.
+fn explained(first: u8, head: &[u8], error: Error) -> Vec<u8> {
+    let text = error.to_string();
+    let length = u8::try_from(text.len()).unwrap();
+    let head_len = u8::try_from(head.len()).unwrap();
+    let mut bytes = vec![first, head_len + length + 4];
+    bytes.extend(head);
+    bytes.extend([length + 3, 0x1F, 0, length]);
+    bytes.extend(text.into_bytes());
+    bytes
+}
+
 fn message(qos: QoS, id: u16, payload: &[u8]) -> Publish<'_> {
     let (retain, dup, properties) = (false, false, Properties::default());
     Publish {

@@ -275,10 +275,9 @@ fn rule_47_and_mq_12_the_whole_packet_counts_and_its_body_is_not_waited_for() {
         feed(&mut machine, &hex("30 FDFF3F")),
         Some(Error::PacketTooLarge)
     );
-    assert_eq!(
-        super::goodbye(&machine, Error::PacketTooLarge),
-        hex("E001 95")
-    );
+    let error = Error::PacketTooLarge;
+    let told = super::explained(0xE0, &[0x95], error);
+    assert_eq!(super::goodbye(&machine, error), told);
 }
 
 #[test]

@@ -161,7 +161,7 @@ fn rule_17_more_qos_or_retain_than_announced_is_refused() {
         let body = format!("0004 4D515454 05 {flags} 003C 00 0001 61 00 0001 77 0000");
         let error = feed(&mut machine, &packet(0x10, &body)).unwrap();
         assert_eq!(error.reason_code(), code, "{flags}");
-        let said = [0x20, 3, 0, code, 0];
+        let said = super::explained(0x20, &[0, code], error);
         assert_eq!(super::goodbye(&machine, error), said);
     }
     for (first, body, code) in [
@@ -172,7 +172,8 @@ fn rule_17_more_qos_or_retain_than_announced_is_refused() {
         let mut machine = plain(limits);
         let error = feed(&mut machine, &packet(first, body)).unwrap();
         assert_eq!(error.reason_code(), code, "{first:x}");
-        assert_eq!(super::goodbye(&machine, error), [0xE0, 1, code]);
+        let said = super::explained(0xE0, &[code], error);
+        assert_eq!(super::goodbye(&machine, error), said);
     }
     assert_eq!(
         feed(&mut plain(limits), &packet(0x32, "0001 74 0001 00")),
@@ -387,6 +388,50 @@ fn rule_28_payloads_that_claim_to_be_utf_8_are_checked_if_wanted() {
     assert_eq!((seen, error), (vec![("t".to_owned(), 2)], None));
     let binary = packet(0x30, "0001 74 02 01 00 C3");
     assert_eq!(feed(&mut plain(limits), &binary), None);
+    let will = packet(
+        0x10,
+        "0004 4D515454 05 06 003C 00 0001 61 02 01 01 0001 77 0001 C3",
+    );
+    let mut machine = Connection::server(limits, 0);
+    assert_eq!(feed(&mut machine, &will), Some(Error::PayloadFormatInvalid));
+    assert_eq!(
+        feed(&mut Connection::server(Limits::default(), 0), &will),
+        None
+    );
+}
+
+/// Mutant: a run that goes on behind a bad payload.
+#[test]
+fn rule_28_above_qos_0_a_bad_payload_is_an_event_of_its_own() {
+    let publish = |id: u8, payload| packet(0x32, &format!("0001 74 00{id:02x} 02 01 01 {payload}"));
+    let payloads = ["61", "C3", "C3", "62", "63"];
+    let input: Vec<u8> = (1..)
+        .zip(payloads)
+        .flat_map(|(id, payload)| publish(id, payload))
+        .collect();
+    let limits = Limits {
+        check_payload_format: true,
+        receive_maximum: 5,
+        ..Limits::default()
+    };
+    let mut machine = plain(limits);
+    let (mut at, mut seen) = (0, Vec::new());
+    while let Some(event) = machine.poll_event(0, &input, &mut at) {
+        match event {
+            Ok(Event::Publish(run)) => seen.push((run.first_id, run.len(), run.bad_payload)),
+            other => panic!("{other:?}"),
+        }
+    }
+    let wanted = [
+        (Some(1), 1, false),
+        (Some(2), 1, true),
+        (Some(3), 1, true),
+        (Some(4), 2, false),
+    ];
+    assert_eq!(seen, wanted);
+    // They take their place in the window like others.
+    let (_, error) = messages(&mut machine, &publish(6, "61"));
+    assert_eq!(error, Some(Error::ReceiveMaximumExceeded));
 }
 
 /// AUTH of a reason, a method and no data.

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use super::handshakes::{Counts, Handshakes};
+
 /// Where a message is kept: a queue or a session, by its place in the world's lists.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Home {
@@ -55,6 +57,7 @@ pub(super) struct Ledger {
     pub(super) sessions: BTreeMap<usize, bool>,
     pub(super) confirms: usize,
     pub(super) ends: usize,
+    pub(super) handshakes: Box<Handshakes>,
 }
 
 /// What a new life handed to a fresh consumer.
@@ -65,6 +68,8 @@ pub(super) struct Found {
     pub(super) dead: Vec<u64>,
     pub(super) retained: BTreeMap<usize, u64>,
     pub(super) sessions: BTreeMap<usize, bool>,
+    /// What came again of handshakes.
+    pub(super) again: Counts,
 }
 
 impl Ledger {

@@ -10,6 +10,7 @@ use ternmq_core::settings::{AddressPattern, AddressRule, DeliveryAttempts, Setti
 use crate::engine::EngineError;
 use crate::engine::checkpoint::Serialised;
 
+use super::hands::Hands;
 use super::ledger::{End, Home, Ledger};
 use super::*;
 
@@ -59,6 +60,7 @@ pub(super) struct Life {
     consumers: Vec<Peer>,
     sessions: Vec<Option<Peer>>,
     leaser: Peer,
+    hands: Hands,
     checkpoint: Option<Serialised>,
     pub(super) checkpoints: usize,
     next_id: u64,
@@ -89,7 +91,7 @@ pub(super) fn open(disk: &SimDisk) -> Result<World, EngineError> {
 
 impl Life {
     /// Begins a life on a disk. An error means that the power failed.
-    pub(super) fn start(disk: &SimDisk, seed: u64, ledger: Ledger) -> Result<Self, Ledger> {
+    pub(super) fn start(disk: &SimDisk, seed: u64, mut ledger: Ledger) -> Result<Self, Ledger> {
         let Ok(world) = open(disk) else {
             return Err(ledger);
         };
@@ -99,6 +101,7 @@ impl Life {
             consumers: Vec::new(),
             sessions: SESSIONS.iter().map(|_| None).collect(),
             leaser: Peer::new(&world, None),
+            hands: Hands::connect(&world, &mut ledger.handshakes),
             checkpoint: None,
             checkpoints: 0,
             // A later life has a later seed, so its numbers are higher.
@@ -154,6 +157,12 @@ impl Life {
     }
 
     fn act(&mut self) -> bool {
+        if self.below(4) == 0 {
+            let random = self.below(1 << 40);
+            self.hands
+                .act(random, &mut self.ledger.handshakes, &self.world);
+            return true;
+        }
         match self.below(100) {
             0..20 => self.publish(),
             20..26 => self.publish_topic(),
@@ -455,8 +464,10 @@ impl Life {
             consumers,
             sessions,
             leaser,
+            hands,
             ..
         } = self;
+        hands.take(&mut ledger.handshakes);
         let peers = senders.iter_mut().chain(consumers);
         for peer in peers.chain(sessions.iter_mut().flatten()).chain([leaser]) {
             let released = peer.client.take();

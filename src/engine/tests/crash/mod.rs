@@ -1,15 +1,18 @@
-//! Laws L1, L5, L6, L7, L9, L13, L15, L28: the power fails at every sync, rename and unlink of a
+//! Laws L1, L5, L6, L7, L9, L13, L14, L15, L28: the power fails at every sync, rename and unlink of a
 //! whole broker, and of its recovery. What was answered is there, what was settled stays settled,
 //! nothing is invented, order is kept.
 //!
 //! `TERNMQ_CRASH_CUTS` sets how many cuts of each scenario are tried (default 40; 0 means all),
 //! `TERNMQ_CRASH_SEED` the first seed, `TERNMQ_CRASH_SEEDS` how many.
 
+mod hands;
+mod handshakes;
 mod ledger;
 mod life;
 
 use super::*;
 
+use handshakes::Handshakes;
 use ledger::{Found, Home, Ledger};
 use life::{Life, QUEUES, RETAINED, SESSIONS, attach, bind, id_of};
 
@@ -95,7 +98,7 @@ fn found(world: &World) -> Found {
         let token = attach(&mut client, name, false);
         let (answers, bodies) = drain(world, &client);
         let present = answers.iter().any(|(answered, answer)| {
-            *answered == token && matches!(answer, Answer::Attached { present: true })
+            *answered == token && matches!(answer, Answer::Attached { present: true, .. })
         });
         found.sessions.insert(session, present);
         let ids = bodies.into_iter().map(|(_, id)| id).collect();
@@ -117,9 +120,13 @@ fn found(world: &World) -> Found {
 /// Recovers a disk and compares what is there with what must be.
 fn check(disk: &SimDisk, ledger: &Ledger, context: &str) -> Found {
     let world = life::open(disk).unwrap_or_else(|error| panic!("{context}: {error}"));
-    let found = found(&world);
+    let mut found = found(&world);
     if let Err(wrong) = ledger.check(&found) {
         panic!("{context}: {wrong}");
+    }
+    match hands::finish(&world, (*ledger.handshakes).clone()) {
+        Ok(again) => found.again = again,
+        Err(wrong) => panic!("{context}: {wrong}"),
     }
     found
 }
@@ -153,16 +160,19 @@ fn l1_l5_l6_l15_every_cut_keeps_what_was_answered_and_invents_nothing() {
         let points = disk.points();
         assert!(points > 100, "{points} points");
         check(&disk.crash(0), &ledger, &format!("seed {seed}, no cut"));
+        let mut handshakes = Handshakes::default().counts;
         for cut in cuts(points, seed, 1) {
             let disk = SimDisk::new();
             disk.cut_at(cut);
             let (ledger, whole) = scenario(&disk, seed, Ledger::default());
             assert!(whole.is_none(), "cut {cut} was not reached");
+            handshakes.add(ledger.handshakes.open());
             for survival in [0, cut * 31 + 2] {
                 let context = format!("seed {seed} cut {cut} survival {survival}");
-                check(&disk.crash(survival), &ledger, &context);
+                handshakes.add(check(&disk.crash(survival), &ledger, &context).again);
             }
         }
+        assert!(handshakes.is_rich(), "{handshakes:?}");
     }
 }
 
@@ -175,11 +185,10 @@ fn l6_l7_second_life_loses_nothing_of_the_first() {
         for cut in cuts(disk.points(), seed, 5) {
             let disk = SimDisk::new();
             disk.cut_at(cut);
-            let (ledger, _) = scenario(&disk, seed, Ledger::default());
+            let (mut ledger, _) = scenario(&disk, seed, Ledger::default());
             let crashed = disk.crash(cut + 2);
             let context = format!("seed {seed} cut {cut}");
             let found = check(&crashed.kill(), &ledger, &context);
-            let mut ledger = Ledger::default();
             ledger.resolve(&found);
             crashed.cut_at(cut % 150 + 20);
             let (ledger, _) = scenario(&crashed, seed + 17, ledger);

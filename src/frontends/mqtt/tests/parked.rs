@@ -52,6 +52,24 @@ async fn pings_are_answered_and_everything_else_keeps_its_order() {
     client.until(&[]).await;
 }
 
+/// Mutant caught: PUBREL that waits behind the publish.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_published_before_is_released_at_once() {
+    let world = World::new();
+    let mut client = world.client().await;
+    let mut exact = publish(b'a', 7, 10);
+    exact[0] = 0x34;
+    client.feed(&exact).unwrap();
+    client.until(&[0x50, 2, 0, 7]).await;
+    let memory = world.exhaust();
+    client.feed(&publish(b'b', 1, 10)).unwrap();
+    client.feed(&[0x62, 2, 0, 7]).unwrap();
+    client.until(&[0x70, 2, 0, 7]).await;
+    assert!(client.seat.frontend.parked());
+    drop(memory);
+    client.until(&puback(1)).await;
+}
+
 /// Mutant caught: the read-ahead measured by whole packets alone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unfinished_packet_counts_as_read_ahead() {

@@ -16,9 +16,11 @@ pub(in crate::mqtt) const ASSIGNED_ID: u8 = 0x12;
 pub(in crate::mqtt) const SERVER_KEEP_ALIVE: u8 = 0x13;
 pub(in crate::mqtt) const AUTH_METHOD: u8 = 0x15;
 pub(in crate::mqtt) const WILL_DELAY: u8 = 0x18;
+pub(in crate::mqtt) const REQUEST_PROBLEM: u8 = 0x17;
 pub(in crate::mqtt) const REQUEST_RESPONSE: u8 = 0x19;
 pub(in crate::mqtt) const RESPONSE_INFO: u8 = 0x1a;
 pub(in crate::mqtt) const SERVER_REFERENCE: u8 = 0x1c;
+pub(in crate::mqtt) const REASON: u8 = 0x1f;
 pub(in crate::mqtt) const RECEIVE_MAXIMUM: u8 = 0x21;
 pub(in crate::mqtt) const ALIAS_MAXIMUM: u8 = 0x22;
 pub(in crate::mqtt) const ALIAS: u8 = 0x23;
@@ -243,6 +245,8 @@ pub(in crate::mqtt) trait Five {
     fn subscribe5(&mut self, with: &[Property], filters: &[(&str, u8)]) -> Vec<u8>;
     /// Publishes at QoS 1 with packet id 1; the reason of PUBACK. Nothing else may come before.
     fn publish5(&mut self, topic: &str, with: &[Property], body: &[u8]) -> u8;
+    /// An acknowledgement with this first byte and id: its reason and properties.
+    fn expect_ack(&mut self, first: u8, id: u16) -> (u8, Vec<Property>);
     /// The server says DISCONNECT with this reason and closes; returns its properties.
     fn expect_disconnect(self, reason: u8) -> Vec<Property>;
 }
@@ -257,8 +261,8 @@ impl Five for Client {
     fn subscribe5(&mut self, with: &[Property], filters: &[(&str, u8)]) -> Vec<u8> {
         self.send(&subscribe(1, with, filters));
         let answer = self.packet();
-        assert_eq!((answer.first, &answer.body[..3]), (0x90, &[0, 1, 0][..]));
-        answer.body[3..].to_vec()
+        assert_eq!((answer.first, &answer.body[..2]), (0x90, &[0, 1][..]));
+        read_block(&answer.body[2..]).1.to_vec()
     }
 
     fn publish5(&mut self, topic: &str, with: &[Property], body: &[u8]) -> u8 {
@@ -266,6 +270,16 @@ impl Five for Client {
         let answer = self.packet();
         assert_eq!((answer.first, &answer.body[..2]), (0x40, &[0, 1][..]));
         answer.body.get(2).copied().unwrap_or(0)
+    }
+
+    fn expect_ack(&mut self, first: u8, id: u16) -> (u8, Vec<Property>) {
+        let answer = self.packet();
+        assert_eq!(answer.id_of(first).unwrap(), id);
+        match &answer.body[2..] {
+            [] => (0, Vec::new()),
+            [reason] => (*reason, Vec::new()),
+            [reason, block @ ..] => (*reason, read_block(block).0),
+        }
     }
 
     fn expect_disconnect(mut self, reason: u8) -> Vec<Property> {

@@ -24,7 +24,7 @@ fn sent() -> [Property; 8] {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn stomp_headers_become_properties_and_properties_headers() {
+async fn xp_04_stomp_headers_become_properties_and_properties_headers() {
     let server = Server::start().await;
     let mut stomp = Stomp::connect(Wire::tcp(server.address("stomp")).unwrap()).unwrap();
     stomp.subscribe("/topic/cross.from").unwrap();
@@ -87,7 +87,7 @@ async fn stomp_headers_become_properties_and_properties_headers() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rest_metadata_become_properties_and_properties_metadata() {
+async fn xp_04_rest_metadata_become_properties_and_properties_metadata() {
     let server = Server::start().await;
     let mut http = Http::new(Wire::tcp(server.address("http")).unwrap());
     let mut client = clean(&server, "cross");
@@ -136,4 +136,45 @@ async fn rest_metadata_become_properties_and_properties_metadata() {
     assert_eq!(shown["correlationId"], "c1");
     assert_eq!(shown["replyTo"], "topic://answers.here");
     assert_eq!(shown["properties"], json!({"z": "1", "a": "2", "m": "3"}));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn xp_04_an_answer_to_what_was_shown_reaches_who_asked_and_odd_names_arrive() {
+    let server = Server::start().await;
+    let mut stomp = Stomp::connect(Wire::tcp(server.address("stomp")).unwrap()).unwrap();
+    stomp.subscribe("/topic/cross.ask").unwrap();
+    let mut reader = clean(&server, "reader");
+    reader.subscribe5(&[], &[("cross/ask", 1)]);
+    let mut asker = clean(&server, "asker");
+    asker.subscribe5(&[], &[("answers/v1.0/asker", 1)]);
+    let asked = [
+        string(RESPONSE_TOPIC, "answers/v1.0/asker"),
+        (CORRELATION, b"\0\x02c7".to_vec()),
+        pair("same", "first"),
+        pair("with blank", "1"),
+        pair("a:b", "2:3"),
+        pair("same", "second"),
+    ];
+    assert_eq!(asker.publish5("cross/ask", &asked, b"?"), 0);
+    let message = stomp.next().unwrap();
+    assert_eq!(message.header("same"), Some("first"));
+    assert_eq!(message.header("with blank"), Some("1"));
+    assert!(
+        message
+            .headers
+            .iter()
+            .any(|(name, _)| name.starts_with('a') && name.len() <= 4)
+    );
+    let reply_to = message.header("reply-to").unwrap();
+    let correlation = message.header("correlation-id").unwrap();
+    let headers = [
+        ("destination", reply_to),
+        ("correlation-id", correlation),
+        ("persistent", "true"),
+    ];
+    stomp.confirmed("SEND", &headers, b"!").unwrap();
+    let answer = asker.message5("answers/v1.0/asker", b"!");
+    assert_eq!(answer.values(CORRELATION), [b"\0\x02c7"]);
+    // Of its own protocol a reader gets all as it was, in its order.
+    assert_eq!(reader.message5("cross/ask", b"?").properties, asked);
 }

@@ -66,7 +66,7 @@ async fn r46_never_more_than_the_clients_receive_maximum_is_out() {
 
 /// Mutants caught: a dropped message that keeps its place in the window, or its room.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r47_what_is_too_large_for_a_client_is_passed_over_and_done() {
+async fn r47_and_lg_02_what_is_too_large_for_a_client_is_passed_over_and_done() {
     let server = Server::start_with(&["limits.outbox_bytes=\"64KiB\""]).await;
     let small = [long(MAXIMUM_PACKET, 40), short(RECEIVE_MAXIMUM, 3)];
     let mut client = with("r47", &small).accepted(&server, false);

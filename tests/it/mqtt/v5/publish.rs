@@ -34,12 +34,39 @@ async fn r27_properties_are_passed_on_as_they_came() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r28_payload_format_is_checked_if_wanted() {
+async fn r28_payload_format_is_checked_for_each_message_if_wanted() {
     let text = publish(0x30, "r28", 0, &[byte(PAYLOAD_FORMAT, 1)], b"\xff");
     let server = Server::start_with(&["mqtt.check_payload_format=true"]).await;
+    let mut reader = clean(&server, "reader");
+    reader.subscribe5(&[], &[("r28", 2)]);
     let mut client = clean(&server, "r28");
+    // Above QoS 0 each message is refused for itself, and its id is free again.
+    for (qos, answer) in [(0x32, 0x40), (0x34, 0x50)] {
+        let bodies = [&b"ok"[..], b"\xff", b"\xc3", b"ok"];
+        let text = [byte(PAYLOAD_FORMAT, 1)];
+        let bytes = (1..).zip(bodies);
+        let bytes = bytes.flat_map(|(id, body)| publish(qos, "r28", id, &text, body));
+        client.send(&bytes.collect::<Vec<u8>>());
+        let refused = (0x99, vec![string(REASON, "the payload is not UTF-8")]);
+        for (id, refused) in [
+            (1, (0, vec![])),
+            (2, refused.clone()),
+            (3, refused),
+            (4, (0, vec![])),
+        ] {
+            assert_eq!(client.expect_ack(answer, id), refused);
+        }
+    }
+    for _ in 0..4 {
+        assert_eq!(Message::of(&reader.packet()).body, b"ok");
+    }
     client.send(&text);
     client.expect_disconnect(0x99);
+    let will = Connect {
+        will: Some((0x04, &[byte(PAYLOAD_FORMAT, 1)], "r28", b"\xff")),
+        ..Connect::named("r28-will")
+    };
+    assert_eq!(will.open(&server).1.1, 0x99);
     let server = Server::start().await;
     let mut client = clean(&server, "r28");
     client.send(&text);
@@ -200,6 +227,21 @@ async fn r36_and_r70_refusals_are_codes_in_their_turn() {
     client.expect_end(&[]);
 }
 
+/// Mutants caught: a window given back at PUBREC, or at PUBCOMP of an id that is not known.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r45_the_window_of_qos_2_comes_back_with_its_own_pubcomp() {
+    let server = Server::start_with(&["mqtt.receive_maximum=4"]).await;
+    let mut client = clean(&server, "r45");
+    for id in 1..=4u8 {
+        client.send(&publish(0x34, "r45", id.into(), &[], b"x"));
+        assert_eq!(client.packet().body[..2], [0, id]);
+    }
+    client.send(&ack(0x62, 99, 0));
+    client.expect(&[0x70, 3, 0, 99, 0x92]);
+    client.send(&publish(0x34, "r45", 5, &[], b"x"));
+    client.expect_disconnect(0x93);
+}
+
 /// Mutant caught: a window that is not given back at a refusing PUBREC.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r45_more_than_the_receive_maximum_ends_the_connection() {
@@ -217,7 +259,7 @@ async fn r45_more_than_the_receive_maximum_ends_the_connection() {
         for id in 1..=8u8 {
             client.publish5("r45", &[], b"x");
             client.send(&publish(0x34, "no", id.into(), &[], b"x"));
-            client.expect(&[0x50, 3, 0, id, 0x87]);
+            assert_eq!(client.expect_ack(0x50, id.into()).0, 0x87);
         }
     }
     for id in 1..=5u16 {

@@ -1,11 +1,12 @@
 //! SUBSCRIBE and UNSUBSCRIBE of a 5.0 client (rules 51-58, 63).
 
 use super::super::client::Client;
+use super::super::version::BOTH;
 use super::client::*;
 use crate::support::Server;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r51_and_r52_each_filter_has_its_own_code() {
+async fn r51_r52_and_r59_each_filter_has_its_own_code() {
     let server = Server::start_with(&["mqtt.deny=[\"test/nosubscribe\"]"]).await;
     let mut client = clean(&server, "r51");
     let codes = client.subscribe5(
@@ -108,7 +109,38 @@ async fn r58_unsuback_says_what_there_was() {
     client.subscribe5(&[], &[("a", 1), ("$share/g/a", 1)]);
     let filters = ["b", "a", "a/#/b", "$share/g/a", "$share/h/a", "a"];
     client.send(&unsubscribe(7, &filters));
-    client.expect(&[0xb0, 9, 0, 7, 0, 0x11, 0, 0x8f, 0, 0x11, 0x11]);
+    let answer = client.packet();
+    assert_eq!(answer.id_of(0xb0).unwrap(), 7);
+    let (said, codes) = read_block(&answer.body[2..]);
+    assert_eq!(codes, [0x11, 0, 0x8f, 0, 0x11, 0x11]);
+    let words = "filter 3: not a topic filter, or one that is too long or too deep";
+    assert_eq!(said, [string(REASON, words)]);
+}
+
+/// Mutant caught: an attachment that forgets them, or that tells them at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r63_the_servers_own_topics_are_told_again_to_a_resumed_session() {
+    let interval = ["mqtt.sys_interval_s=1"];
+    let server = Server::start_with(&interval).await;
+    for version in BOTH {
+        let mut client = version.kept(&server, "r63", false);
+        assert_eq!(
+            client.subscribe(&[("$SYS/broker/version", 1), ("#", 1)]),
+            [1, 1]
+        );
+        assert!(client.message().retain);
+        client.disconnect();
+        let mut client = version.kept(&server, "r63", true);
+        let told = client.message();
+        assert_eq!(told.topic, "$SYS/broker/version");
+        assert!(!told.retain);
+        client.send(&version.unsubscribe(2, &["$SYS/broker/version"]));
+        client.packet();
+        client.disconnect();
+        let mut client = version.kept(&server, "r63", true);
+        client.ping();
+        version.clean(&server, "r63").disconnect();
+    }
 }
 
 /// Mutant caught: a second round that never comes.
