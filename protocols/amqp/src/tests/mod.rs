@@ -4,6 +4,7 @@ mod frames;
 mod messages;
 mod performatives;
 mod random;
+mod soak;
 mod values;
 
 /// Bytes written as hex digits; blanks between them are for readers.

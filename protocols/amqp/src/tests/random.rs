@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Frame bodies to begin with.
-fn seeds() -> Vec<Vec<u8>> {
+pub(super) fn seeds() -> Vec<Vec<u8>> {
     let rejected = Outcome::Rejected(Some(Fault::new("amqp:not-found", "no such node")));
     let source = Source {
         address: Some("orders"),
@@ -43,7 +43,7 @@ fn seeds() -> Vec<Vec<u8>> {
 }
 
 /// What a client says that opens, attaches and sends.
-fn conversation() -> Vec<u8> {
+pub(super) fn conversation() -> Vec<u8> {
     let mut bytes = b"AMQP\0\x01\0\0".to_vec();
     Performative::Open(Open::new("c")).put(&mut bytes, 0);
     let begin = Begin {
@@ -77,7 +77,7 @@ fn conversation() -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1_000) })]
 
     #[test]
     fn random_bytes_hold(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
