@@ -1,0 +1,162 @@
+//! Ends of links, sessions and connections, ours and the peer's (T 2.4.3, 2.5.4, 2.6.4).
+
+use super::{Connection, Phase};
+use crate::error::Error;
+use crate::event::{Event, LinkId, SessionId};
+use crate::performative::{Close, Detach, End, Fault, Open, Performative};
+use crate::session::{LinkState, SessionState};
+
+impl Connection {
+    /// Closes the connection. If we have not opened, an open precedes it (T 2.4.1).
+    pub fn close(&mut self, now_ms: u64, error: Option<Fault<'_>>, out: &mut Vec<u8>) {
+        self.say_close(now_ms, error, out);
+    }
+
+    pub(super) fn say_close(&mut self, now_ms: u64, error: Option<Fault<'_>>, out: &mut Vec<u8>) {
+        match self.phase {
+            Phase::Closing | Phase::Closed => return,
+            _ if self.is_mute() => {
+                self.phase = Phase::Closed;
+                return;
+            }
+            Phase::Opening { own: false, .. } => {
+                // Nobody has been named yet.
+                let _ = self.open(&Open::new(""), out);
+            }
+            _ => {}
+        }
+        Performative::Close(Close { error }).put(out, 0);
+        self.phase = Phase::Closing;
+        self.begin_goodbye(now_ms);
+    }
+
+    /// Ends a session, with all its links; the peer's end follows.
+    pub fn end(&mut self, id: SessionId, error: Option<Fault<'_>>, out: &mut Vec<u8>) {
+        self.forget_names(id);
+        let Some(session) = self.session_mut(id) else {
+            return;
+        };
+        if session.state != SessionState::Ending {
+            session.state = SessionState::Ending;
+            Performative::End(End { error }).put(out, id.0);
+        }
+    }
+
+    /// Detaches a link, `closed` for good; the peer's detach follows.
+    pub fn detach(
+        &mut self,
+        id: LinkId,
+        closed: bool,
+        error: Option<Fault<'_>>,
+        out: &mut Vec<u8>,
+    ) {
+        let Some(link) = self
+            .session_mut(id.session)
+            .and_then(|session| session.link_mut(id.handle))
+        else {
+            return;
+        };
+        if link.state == LinkState::Detaching {
+            return;
+        }
+        link.state = LinkState::Detaching;
+        let is_awaited = link.remote_handle.is_none();
+        let key = Self::name_key(&link.name, link.role);
+        if let Some(session) = self.session_mut(id.session) {
+            session.forget_deliveries(id.handle);
+        }
+        if !is_awaited {
+            self.forget_name(&key, id);
+        }
+        let detach = Detach {
+            handle: id.handle,
+            closed,
+            error,
+        };
+        Performative::Detach(detach).put(out, id.session.0);
+    }
+
+    /// The peer's detach: answered in kind, unless it answers ours.
+    pub(super) fn take_detach<'a>(
+        &mut self,
+        id: SessionId,
+        detach: &Detach<'a>,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Event<'a>>, Error> {
+        let session = self.session_mut(id).ok_or(Error::UnattachedHandle)?;
+        let handle = session
+            .handle_of(detach.handle)
+            .ok_or(Error::UnattachedHandle)?;
+        let link = LinkId {
+            session: id,
+            handle,
+        };
+        let was_ours = session
+            .link(handle)
+            .is_some_and(|link| link.state == LinkState::Detaching);
+        self.detach(link, detach.closed, None, out);
+        let removed = self
+            .session_mut(id)
+            .and_then(|session| session.remove(handle));
+        if let Some(removed) = removed {
+            self.forget_name(&Self::name_key(&removed.name, removed.role), link);
+        }
+        Ok((!was_ours).then_some(Event::Detach {
+            link,
+            closed: detach.closed,
+            error: detach.error,
+        }))
+    }
+
+    /// The peer's end: answered, unless it answers ours.
+    pub(super) fn take_end<'a>(
+        &mut self,
+        id: SessionId,
+        end: &End<'a>,
+        out: &mut Vec<u8>,
+    ) -> Option<Event<'a>> {
+        let was_ours = self
+            .session(id)
+            .is_some_and(|session| session.state == SessionState::Ending);
+        self.end(id, None, out);
+        self.remove_session(id);
+        (!was_ours).then_some(Event::End(id, end.error))
+    }
+
+    /// The peer's close: answered, unless it answers ours.
+    pub(super) fn take_close<'a>(
+        &mut self,
+        now_ms: u64,
+        close: &Close<'a>,
+        out: &mut Vec<u8>,
+    ) -> Option<Event<'a>> {
+        let was_ours = self.phase == Phase::Closing;
+        self.say_close(now_ms, None, out);
+        let event = self.closed(close.error);
+        (!was_ours).then_some(event)
+    }
+
+    /// Ends a link for an error of the peer.
+    pub(super) fn fail_link<'a>(
+        &mut self,
+        link: LinkId,
+        error: Error,
+        out: &mut Vec<u8>,
+    ) -> Event<'a> {
+        let fault = Fault::new(error.condition(), error.description());
+        self.detach(link, true, Some(fault), out);
+        Event::LinkFailed(link, error)
+    }
+
+    /// Ends a session for an error of the peer.
+    pub(super) fn fail_session<'a>(
+        &mut self,
+        id: SessionId,
+        error: Error,
+        out: &mut Vec<u8>,
+    ) -> Event<'a> {
+        let fault = Fault::new(error.condition(), error.description());
+        self.end(id, Some(fault), out);
+        Event::SessionFailed(id, error)
+    }
+}
