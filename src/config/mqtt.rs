@@ -36,6 +36,9 @@ pub struct Mqtt {
     /// Whether a denied PUBLISH of a client before 5.0, which has no refusal, is acknowledged and
     /// dropped; if not, it ends the connection. Default false.
     pub acknowledge_denied: bool,
+    /// Whether 5.0 clients are told how often a message was delivered before, in a user property
+    /// `delivery-count`, from the second delivery on. Default false.
+    pub delivery_count: bool,
     /// Server that 5.0 clients are sent to when this one stops, as Server Reference (4.11). Default
     /// none.
     pub server_reference: Option<String>,
@@ -59,6 +62,7 @@ impl Default for Mqtt {
             deny: Vec::new(),
             obscure_denied: false,
             acknowledge_denied: false,
+            delivery_count: false,
             server_reference: None,
             response_topic_prefix: None,
             sys_interval_s: 10,

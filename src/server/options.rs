@@ -95,6 +95,7 @@ pub(super) fn mqtt(config: &Config, sys: SysValues) -> Result<MqttOptions, Serve
         read_ahead_bytes: usize_of(config.limits.read_ahead_bytes.0),
         deny: mqtt.deny.clone().into(),
         obscure_denied: mqtt.obscure_denied,
+        delivery_count: mqtt.delivery_count,
         acknowledge_denied: mqtt.acknowledge_denied,
         server_reference: mqtt.server_reference.clone(),
         response_prefix: mqtt.response_topic_prefix.clone(),

@@ -26,6 +26,8 @@ pub struct Copies<'a> {
     pub expiry: Expiry,
     /// The ids of the subscriptions that the copies are for, each 1 to 268,435,455.
     pub subscription_ids: &'a [u32],
+    /// Further properties that a PUBLISH may carry, behind those that are stored.
+    pub added: Properties<'a>,
 }
 
 /// What a copy says of its message's life.
@@ -47,6 +49,7 @@ impl Copies<'_> {
             patch,
             expiry: Expiry::AsStored,
             subscription_ids: &[],
+            added: Properties::default(),
         }
     }
 }
@@ -127,7 +130,8 @@ impl<'a> Plan<'a> {
                 Expiry::AsStored | Expiry::Never => 0,
             };
             let alias_len = if naming == Naming::Topic { 0 } else { 3 };
-            plan.properties_len = kept + ids_len + expiry_len + alias_len;
+            let added_len = copies.added.raw().len();
+            plan.properties_len = kept + added_len + ids_len + expiry_len + alias_len;
         }
         Ok(plan)
     }
@@ -174,6 +178,7 @@ impl<'a> Plan<'a> {
             || (!matches!(self.copies.expiry, Expiry::Left(_))
                 && self.naming == Naming::Topic
                 && self.copies.subscription_ids.is_empty()
+                && self.copies.added.raw().is_empty()
                 && self.properties_len == self.stored.properties.raw().len());
         same_encoding && same_block
     }
@@ -292,6 +297,7 @@ impl<'a> Plan<'a> {
             for bytes in self.kept() {
                 out.extend_from_slice(bytes);
             }
+            out.extend_from_slice(self.copies.added.raw());
             if let Expiry::Left(seconds) = self.copies.expiry {
                 out.push(PropertyId::MessageExpiry as u8);
                 out.extend_from_slice(&seconds.to_be_bytes());

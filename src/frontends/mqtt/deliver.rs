@@ -10,7 +10,9 @@ use ternmq_core::dialect::Dialect;
 use ternmq_core::effect::Delivery;
 use ternmq_core::ids::{ConsumerKey, Tag};
 use ternmq_core::message::{Assurance, Run};
-use ternmq_mqtt::{AckKind, Patch, QoS, put_acks};
+use ternmq_mqtt::{
+    AckKind, Patch, Properties, PropertiesBuf, PropertyId, QoS, Value, Version, put_acks,
+};
 
 use super::State;
 use super::encode::Messages;
@@ -182,6 +184,7 @@ impl State {
                     patch,
                     expiry_s: expiry_s(run, turn),
                     subscription_ids: subscriptions.as_deref().unwrap_or_default(),
+                    added: Properties::default(),
                 };
                 let dropped = self.encode(&messages, turn.output);
                 turn.link.count_too_large(dropped.len() as u64);
@@ -211,6 +214,20 @@ impl State {
         !deny.is_empty() && is_denied(deny, &run.envelope.address.render(Dialect::Mqtt))
     }
 
+    /// How often it was delivered before, for clients that want to know. DUP does not say so: it is
+    /// about packets \[MQTT-3.3.1-3\].
+    fn delivery_count(&self, delivery: &Delivery) -> PropertiesBuf {
+        let mut block = PropertiesBuf::new();
+        if self.options.delivery_count && self.version == Version::V5 && delivery.attempts > 0 {
+            let count = delivery.attempts.to_string();
+            let _ = block.push(
+                PropertyId::UserProperty,
+                Value::Pair("delivery-count", &count),
+            );
+        }
+        block
+    }
+
     fn deliver_messages(&mut self, delivery: &Delivery, turn: &mut Turn<'_>) {
         let run = &*delivery.run;
         let qos = delivered_qos(delivery);
@@ -220,6 +237,7 @@ impl State {
             dup: delivery.duplicate && qos > QoS::AtMostOnce,
             retain: delivery.retained,
         };
+        let count = self.delivery_count(delivery);
         // Where an expired message was moved to it has no age any more (law L15).
         let expiry_s = expiry_s(run, turn).filter(|_| delivery.origin.is_none());
         let messages = Messages {
@@ -229,6 +247,7 @@ impl State {
             patch,
             expiry_s,
             subscription_ids: delivery.subscriptions.as_deref().unwrap_or_default(),
+            added: count.properties(),
         };
         let dropped = self.encode(&messages, turn.output);
         if dropped.len() < delivery.count as usize {

@@ -9,7 +9,8 @@ use ternmq_core::dialect::Dialect;
 use ternmq_core::ids::Tag;
 use ternmq_core::message::Run;
 use ternmq_mqtt::{
-    Copies, Expiry, Packets, Patch, PropertiesBuf, Publish, Sender, Version, patch_head, patch_run,
+    Copies, Expiry, Packets, Patch, Properties, PropertiesBuf, Publish, Sender, Version,
+    patch_head, patch_run,
 };
 
 use super::deliver::packet_id;
@@ -25,6 +26,8 @@ pub(super) struct Messages<'a> {
     /// What is left of their life; `None` is without end.
     pub(super) expiry_s: Option<u32>,
     pub(super) subscription_ids: &'a [u32],
+    /// What is told besides.
+    pub(super) added: Properties<'a>,
 }
 
 impl Messages<'_> {
@@ -42,6 +45,7 @@ impl Messages<'_> {
             patch: self.patch_at(offset),
             expiry: self.expiry_s.map_or(Expiry::Never, Expiry::Left),
             subscription_ids: self.subscription_ids,
+            added: self.added,
         }
     }
 }
@@ -108,6 +112,7 @@ impl State {
             if self.version == Version::V5 {
                 let ids = messages.subscription_ids;
                 properties = translate::properties(&view, envelope, messages.expiry_s);
+                properties.extend(messages.added, |_| true);
                 translate::add_ids(&mut properties, ids);
             }
             let packet = Publish {

@@ -34,6 +34,8 @@ pub struct MqttOptions {
     pub deny: Arc<[String]>,
     /// SUBACK refuses what is denied with 0x80 instead of 0x87.
     pub obscure_denied: bool,
+    /// 5.0 clients are told how often a message was delivered before.
+    pub delivery_count: bool,
     /// A denied PUBLISH of a client before 5.0 is acknowledged and dropped, instead of ending the
     /// connection.
     pub acknowledge_denied: bool,

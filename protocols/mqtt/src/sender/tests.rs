@@ -185,6 +185,17 @@ fn rules_29_and_56_expiry_is_rewritten_and_ids_are_the_servers_own() {
     };
     let expected = format!("0001 74 10 {kept} 78");
     assert_eq!(copy(V5, endless, &message), packet(0x30, &expected));
+    let mut added = PropertiesBuf::new();
+    assert_eq!(
+        added.push(PropertyId::UserProperty, Value::Pair("c", "2")),
+        Ok(())
+    );
+    let more = Copies {
+        added: added.properties(),
+        ..endless
+    };
+    let expected = format!("0001 74 17 {kept} 26 0001 63 0001 32 78");
+    assert_eq!(copy(V5, more, &message), packet(0x30, &expected));
     let older = packet(0x30, "0001 74 78");
     let expected = packet(0x30, "0001 74 0A 02 00000007 0B01 0BC801 78");
     assert_eq!(copy(V311, rewritten, &older), expected);

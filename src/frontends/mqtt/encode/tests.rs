@@ -30,6 +30,7 @@ fn copies_of_a_long_run_have_consecutive_ids_over_the_wrap() {
         patch,
         expiry_s: None,
         subscription_ids: &[],
+        added: Properties::default(),
     };
     let mut output = Output::default();
     copy(&messages, 0, 150, &mut output);

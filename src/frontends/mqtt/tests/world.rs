@@ -22,6 +22,7 @@ fn options() -> MqttOptions {
         read_ahead_bytes: 4 << 10,
         deny: Arc::default(),
         obscure_denied: false,
+        delivery_count: false,
         acknowledge_denied: false,
         server_reference: None,
         response_prefix: None,

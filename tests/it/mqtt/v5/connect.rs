@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::super::client::Client;
+use super::super::version::{BOTH, Version};
 use super::client::*;
 use crate::support::Server;
-use crate::support::mqtt::packet;
+use crate::support::mqtt::{Session, packet};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r1_a_second_connect_is_a_protocol_error() {
@@ -182,6 +183,29 @@ async fn r11_the_old_connection_is_told_of_a_takeover_by_any_version() {
     let mut third = clean(&server, "r11");
     second.expect_end(&[]);
     third.ping();
+}
+
+/// Each takes the session from the one before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r11_takeovers_go_across_versions_and_listeners() {
+    let server = Server::start().await;
+    let mut holder: Option<Client> = None;
+    for listener in ["mqtt", "auto", "websocket", "http", "mqtt"] {
+        for version in BOTH {
+            let mut next = Client::on(&server, listener);
+            next.version = version;
+            next.send(&version.connect("r11", Session::Clean, 0));
+            assert_eq!(next.packet().first, 0x20, "{listener}");
+            let Some(old) = holder.replace(next) else {
+                continue;
+            };
+            match old.version {
+                Version::Five => drop(old.expect_disconnect(0x8e)),
+                Version::Old => old.expect_end(&[]),
+            }
+        }
+    }
+    holder.unwrap().ping();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

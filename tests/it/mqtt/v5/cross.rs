@@ -178,3 +178,34 @@ async fn xp_04_an_answer_to_what_was_shown_reaches_who_asked_and_odd_names_arriv
     // Of its own protocol a reader gets all as it was, in its order.
     assert_eq!(reader.message5("cross/ask", b"?").properties, asked);
 }
+
+/// The count of a message of MQTT is put into the stored packet, that of another protocol comes with
+/// the conversion.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn xp_04_receivers_are_told_of_deliveries_before_if_they_shall_be() {
+    for wanted in [true, false] {
+        let server = Server::start_with(&[&format!("mqtt.delivery_count={wanted}")]).await;
+        let mut stomp = Stomp::connect(Wire::tcp(server.address("stomp")).unwrap()).unwrap();
+        let mut client = clean(&server, "cross");
+        let headers = [("destination", "/queue/cross"), ("persistent", "true")];
+        stomp.confirmed("SEND", &headers, b"stomp").unwrap();
+        client.publish5("cross", &[pair("a", "1")], b"mqtt");
+        for count in 0..3 {
+            let mut reader = clean(&server, &format!("reader {count}"));
+            reader.subscribe5(&[], &[("$queue/cross", 1)]);
+            let told = (wanted && count > 0).then(|| pair("delivery-count", &count.to_string()));
+            let message = reader.message5("cross", b"stomp");
+            let found = message.properties.iter();
+            let found: Vec<_> = found.filter(|p| is_count(p)).cloned().collect();
+            assert_eq!(found, Vec::from_iter(told.clone()));
+            let message = reader.message5("cross", b"mqtt");
+            let expected: Vec<_> = [pair("a", "1")].into_iter().chain(told).collect();
+            assert_eq!(message.properties, expected);
+            // Without a goodbye each counts as an attempt.
+        }
+    }
+}
+
+fn is_count((id, value): &Property) -> bool {
+    *id == USER && value.windows(14).any(|part| part == b"delivery-count")
+}
