@@ -1,6 +1,7 @@
 //! Retained values: the last message kept for an address, whatever its QoS in the log (law L16).
 
 mod expiry;
+mod seek;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -18,6 +19,7 @@ use crate::store::RunRef;
 use crate::topic_trie::matches_filter;
 
 use expiry::Expiries;
+use seek::seek;
 
 /// One message of a stored run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -151,28 +153,31 @@ impl Broker {
 
     fn next_retained(&mut self, replay: &Replay, pass: &mut Pass<'_>) -> Next {
         let prefix = literal_prefix(&replay.filter);
-        let from = match &replay.after {
-            Some(after) => Bound::Excluded(after.as_str()),
-            None => Bound::Included(prefix),
+        let mut from = match &replay.after {
+            Some(after) => Bound::Excluded(after.as_str().to_owned()),
+            None => Bound::Included(prefix.to_owned()),
         };
+        let values = &self.retained.values;
         let mut seen = None;
-        let values = self
-            .retained
-            .values
-            .range::<str, _>((from, Bound::Unbounded));
-        for (address, value) in values {
-            if !address.as_str().starts_with(prefix) {
-                break;
-            }
+        loop {
+            let bounds = (from.as_ref().map(String::as_str), Bound::Unbounded);
+            let next = values.range::<str, _>(bounds).next();
+            let Some((address, value)) = next.filter(|(a, _)| a.as_str().starts_with(prefix))
+            else {
+                return Next::Done;
+            };
             if pass.spend(1) == 0 {
                 return seen.map_or(Next::Later, Next::Skipped);
             }
             if matches_filter(&replay.filter, address) {
                 return Next::Value(address.clone(), *value);
             }
+            match seek(&replay.filter, address) {
+                Some(next) => from = next,
+                None => return Next::Done,
+            }
             seen = Some(address.clone());
         }
-        Next::Done
     }
 
     fn send_retained(
