@@ -3,7 +3,7 @@
 use super::Connection;
 use crate::error::Error;
 use crate::event::{Event, LinkId, SessionId};
-use crate::performative::{Attach, Fault, Performative, Role, Terminus};
+use crate::performative::{Attach, Fault, Performative, Role};
 use crate::session::{Link, LinkState, Session};
 
 impl Connection {
@@ -148,11 +148,5 @@ impl Connection {
 
     pub(super) fn link_mut(&mut self, id: LinkId) -> Option<&mut Link> {
         self.session_mut(id.session)?.link_mut(id.handle)
-    }
-
-    /// The coordinator of transactions, if the peer attaches to it.
-    #[must_use]
-    pub fn is_coordinator(attach: &Attach<'_>) -> bool {
-        matches!(attach.target, Some(Terminus::Coordinator(_)))
     }
 }

@@ -9,10 +9,6 @@ use crate::session::{LinkState, SessionState};
 impl Connection {
     /// Closes the connection. If we have not opened, an open precedes it (T 2.4.1).
     pub fn close(&mut self, now_ms: u64, error: Option<Fault<'_>>, out: &mut Vec<u8>) {
-        self.say_close(now_ms, error, out);
-    }
-
-    pub(super) fn say_close(&mut self, now_ms: u64, error: Option<Fault<'_>>, out: &mut Vec<u8>) {
         match self.phase {
             Phase::Closing | Phase::Closed => return,
             _ if self.is_mute() => {
@@ -131,9 +127,16 @@ impl Connection {
         out: &mut Vec<u8>,
     ) -> Option<Event<'a>> {
         let was_ours = self.phase == Phase::Closing;
-        self.say_close(now_ms, None, out);
-        let event = self.closed(close.error);
-        (!was_ours).then_some(event)
+        self.close(now_ms, None, out);
+        self.phase = Phase::Closed;
+        (!was_ours).then_some(Event::Close(close.error))
+    }
+
+    /// Ends the connection for an error of the peer, which is told if a frame can tell it.
+    pub(super) fn fail(&mut self, now_ms: u64, error: Error, out: &mut Vec<u8>) {
+        let fault = Fault::new(error.condition(), error.description());
+        self.close(now_ms, Some(fault), out);
+        self.phase = Phase::Closed;
     }
 
     /// Ends a link for an error of the peer.

@@ -31,7 +31,6 @@ impl Connection {
                 Ok(None) => {}
                 Err(error) => {
                     self.fail(now_ms, error, out);
-                    self.phase = Phase::Closed;
                     return Some(Err(error));
                 }
             }

@@ -2,7 +2,6 @@
 
 use super::{Connection, Phase};
 use crate::error::Error;
-use crate::event::Event;
 use crate::frame::put_empty_frame;
 
 /// When something was heard and said last.
@@ -100,15 +99,9 @@ impl Connection {
         let timing = self.timing;
         let due =
             |since: u64, ms: Option<u64>| ms.is_some_and(|ms| now_ms.saturating_sub(since) >= ms);
-        if timing.patience_ms.is_some_and(|until| now_ms >= until) {
-            let error = Error::Idle;
-            self.fail(now_ms, error, out);
-            self.phase = Phase::Closed;
-            return Err(error);
-        }
-        if due(timing.heard_ms, timing.silence_ms) {
+        let impatient = timing.patience_ms.is_some_and(|until| now_ms >= until);
+        if impatient || due(timing.heard_ms, timing.silence_ms) {
             self.fail(now_ms, Error::Idle, out);
-            self.phase = Phase::Closed;
             return Err(Error::Idle);
         }
         if due(timing.said_ms, timing.beat_ms) {
@@ -116,20 +109,5 @@ impl Connection {
             self.timing.said_ms = now_ms;
         }
         Ok(())
-    }
-
-    /// The end of the connection, for an error of the peer: it is told if a frame can tell it.
-    pub(super) fn fail(&mut self, now_ms: u64, error: Error, out: &mut Vec<u8>) {
-        let fault = crate::performative::Fault::new(error.condition(), error.description());
-        self.say_close(now_ms, Some(fault), out);
-    }
-
-    /// The peer has closed.
-    pub(super) fn closed<'a>(
-        &mut self,
-        fault: Option<crate::performative::Fault<'a>>,
-    ) -> Event<'a> {
-        self.phase = Phase::Closed;
-        Event::Close(fault)
     }
 }

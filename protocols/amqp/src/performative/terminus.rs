@@ -128,12 +128,12 @@ pub enum Terminus<'a> {
 }
 
 impl Durability {
-    fn of(code: u32) -> Result<Self, Error> {
-        match code {
-            0 => Ok(Self::None),
-            1 => Ok(Self::Configuration),
-            2 => Ok(Self::UnsettledState),
-            _ => Err(Error::Decode("M 3.5.5")),
+    fn read(fields: &mut Fields<'_>) -> Result<Self, Error> {
+        match fields.uint()? {
+            None | Some(0) => Ok(Self::None),
+            Some(1) => Ok(Self::Configuration),
+            Some(2) => Ok(Self::UnsettledState),
+            Some(_) => Err(Error::Decode("M 3.5.5")),
         }
     }
 
@@ -148,13 +148,13 @@ impl Durability {
 }
 
 impl ExpiryPolicy {
-    fn of(name: &str) -> Result<Self, Error> {
-        match name {
-            "link-detach" => Ok(Self::LinkDetach),
-            "session-end" => Ok(Self::SessionEnd),
-            "connection-close" => Ok(Self::ConnectionClose),
-            "never" => Ok(Self::Never),
-            _ => Err(Error::Decode("M 3.5.6")),
+    fn read(fields: &mut Fields<'_>) -> Result<Self, Error> {
+        match fields.symbol()? {
+            Some("link-detach") => Ok(Self::LinkDetach),
+            None | Some("session-end") => Ok(Self::SessionEnd),
+            Some("connection-close") => Ok(Self::ConnectionClose),
+            Some("never") => Ok(Self::Never),
+            Some(_) => Err(Error::Decode("M 3.5.6")),
         }
     }
 
@@ -243,16 +243,8 @@ pub(super) fn source(described: Described<'_>) -> Result<Source<'_>, Error> {
     let mut fields = Fields::of_value(described.value()?)?;
     let source = Source {
         address: address(fields.value()?)?,
-        durability: fields
-            .uint()?
-            .map(Durability::of)
-            .transpose()?
-            .unwrap_or_default(),
-        expiry_policy: fields
-            .symbol()?
-            .map(ExpiryPolicy::of)
-            .transpose()?
-            .unwrap_or_default(),
+        durability: Durability::read(&mut fields)?,
+        expiry_policy: ExpiryPolicy::read(&mut fields)?,
         timeout_s: fields.uint()?.unwrap_or(0),
         dynamic: fields.bool()?.unwrap_or(false),
         dynamic_node_properties: fields.map()?,
@@ -273,16 +265,8 @@ pub(super) fn target(described: Described<'_>) -> Result<Terminus<'_>, Error> {
         Descriptor::Code(TARGET) | Descriptor::Symbol("amqp:target:list") => {
             Terminus::Target(Target {
                 address: address(fields.value()?)?,
-                durability: fields
-                    .uint()?
-                    .map(Durability::of)
-                    .transpose()?
-                    .unwrap_or_default(),
-                expiry_policy: fields
-                    .symbol()?
-                    .map(ExpiryPolicy::of)
-                    .transpose()?
-                    .unwrap_or_default(),
+                durability: Durability::read(&mut fields)?,
+                expiry_policy: ExpiryPolicy::read(&mut fields)?,
                 timeout_s: fields.uint()?.unwrap_or(0),
                 dynamic: fields.bool()?.unwrap_or(false),
                 dynamic_node_properties: fields.map()?,

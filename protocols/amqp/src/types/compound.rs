@@ -50,22 +50,8 @@ pub struct Elements<'a> {
 }
 
 impl<'a> List<'a> {
-    /// Behind a size of one byte.
-    pub(crate) fn narrow(bytes: &'a [u8]) -> Result<Self, Error> {
-        let mut reader = Reader::new(bytes);
-        let count = reader.u8()?.into();
-        Self::counted(count, reader)
-    }
-
-    /// Behind a size of four bytes.
-    pub(crate) fn wide(bytes: &'a [u8]) -> Result<Self, Error> {
-        let mut reader = Reader::new(bytes);
-        let count = reader.u32()?;
-        Self::counted(count, reader)
-    }
-
     /// Every item has a byte at least, so that a count promises nothing that is not there.
-    fn counted(count: u32, reader: Reader<'a>) -> Result<Self, Error> {
+    pub(crate) fn read((count, reader): (u32, Reader<'a>)) -> Result<Self, Error> {
         let items = reader.rest();
         if count as usize > items.len() {
             return Err(Error::Decode("Ty 1.6.22"));
@@ -106,15 +92,8 @@ impl<'a> List<'a> {
 }
 
 impl<'a> Map<'a> {
-    pub(crate) fn narrow(bytes: &'a [u8]) -> Result<Self, Error> {
-        List::narrow(bytes).and_then(Self::of)
-    }
-
-    pub(crate) fn wide(bytes: &'a [u8]) -> Result<Self, Error> {
-        List::wide(bytes).and_then(Self::of)
-    }
-
-    fn of(values: List<'a>) -> Result<Self, Error> {
+    pub(crate) fn read(head: (u32, Reader<'a>)) -> Result<Self, Error> {
+        let values = List::read(head)?;
         if values.len() % 2 == 1 {
             return Err(Error::Decode("Ty 1.6.23"));
         }
@@ -163,19 +142,7 @@ impl<'a> Map<'a> {
 }
 
 impl<'a> Array<'a> {
-    pub(crate) fn narrow(bytes: &'a [u8]) -> Result<Self, Error> {
-        let mut reader = Reader::new(bytes);
-        let count = reader.u8()?.into();
-        Self::counted(count, reader)
-    }
-
-    pub(crate) fn wide(bytes: &'a [u8]) -> Result<Self, Error> {
-        let mut reader = Reader::new(bytes);
-        let count = reader.u32()?;
-        Self::counted(count, reader)
-    }
-
-    fn counted(count: u32, mut reader: Reader<'a>) -> Result<Self, Error> {
+    pub(crate) fn read((count, mut reader): (u32, Reader<'a>)) -> Result<Self, Error> {
         const BROKEN: Error = Error::Decode("Ty 1.6.24");
         if count == 0 && reader.is_empty() {
             // Without a type, which nobody misses: some encoders leave it out.

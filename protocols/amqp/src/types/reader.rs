@@ -61,6 +61,18 @@ impl<'a> Reader<'a> {
         self.take(usize::try_from(len).map_err(|_| TRUNCATED)?)
     }
 
+    /// The count of a compound value behind a size of one byte, and what is counted.
+    pub(crate) fn compound_8(&mut self) -> Result<(u32, Reader<'a>), Error> {
+        let mut inside = Self::new(self.sized_8()?);
+        Ok((inside.u8()?.into(), inside))
+    }
+
+    /// The same behind a size of four bytes.
+    pub(crate) fn compound_32(&mut self) -> Result<(u32, Reader<'a>), Error> {
+        let mut inside = Self::new(self.sized_32()?);
+        Ok((inside.u32()?, inside))
+    }
+
     /// Passes over what a constructor announces.
     pub(crate) fn skip_content(&mut self, code: u8) -> Result<(), Error> {
         let width = code::width(code).ok_or(Error::Decode("Ty 1.6"))?;

@@ -150,12 +150,12 @@ impl<'a> Value<'a> {
             code::SYMBOL_8 => Self::Symbol(symbol(reader.sized_8()?)?),
             code::SYMBOL_32 => Self::Symbol(symbol(reader.sized_32()?)?),
             code::LIST_0 => Self::List(List::default()),
-            code::LIST_8 => Self::List(List::narrow(reader.sized_8()?)?),
-            code::LIST_32 => Self::List(List::wide(reader.sized_32()?)?),
-            code::MAP_8 => Self::Map(Map::narrow(reader.sized_8()?)?),
-            code::MAP_32 => Self::Map(Map::wide(reader.sized_32()?)?),
-            code::ARRAY_8 => Self::Array(Array::narrow(reader.sized_8()?)?),
-            code::ARRAY_32 => Self::Array(Array::wide(reader.sized_32()?)?),
+            code::LIST_8 => Self::List(List::read(reader.compound_8()?)?),
+            code::LIST_32 => Self::List(List::read(reader.compound_32()?)?),
+            code::MAP_8 => Self::Map(Map::read(reader.compound_8()?)?),
+            code::MAP_32 => Self::Map(Map::read(reader.compound_32()?)?),
+            code::ARRAY_8 => Self::Array(Array::read(reader.compound_8()?)?),
+            code::ARRAY_32 => Self::Array(Array::read(reader.compound_32()?)?),
             _ => return Err(Error::Decode("Ty 1.6")),
         })
     }
