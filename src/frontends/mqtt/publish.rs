@@ -49,15 +49,19 @@ enum Why {
 }
 
 impl Why {
-    fn exit(self) -> Exit {
+    /// The code for it, and the words for who has no code.
+    fn reason(self) -> (u8, &'static str) {
         match self {
-            Self::Denied => Exit::close(reason::NOT_AUTHORIZED, "publish is not allowed"),
-            Self::Topic => Exit::close(reason::TOPIC_INVALID, "topic refused"),
-            Self::Memory => Exit::close(reason::QUOTA, "no memory for a publish"),
-            Self::Payload => {
-                Exit::close(reason::PAYLOAD_FORMAT_INVALID, "the payload is not UTF-8")
-            }
+            Self::Denied => (reason::NOT_AUTHORIZED, "publish is not allowed"),
+            Self::Topic => (reason::TOPIC_INVALID, "topic refused"),
+            Self::Memory => (reason::QUOTA, "no memory for a publish"),
+            Self::Payload => (reason::PAYLOAD_FORMAT_INVALID, "the payload is not UTF-8"),
         }
+    }
+
+    fn exit(self) -> Exit {
+        let (reason, words) = self.reason();
+        Exit::close(reason, words)
     }
 }
 
@@ -197,16 +201,16 @@ impl State {
         why: Why,
         turn: &mut Turn<'_>,
     ) -> Result<(), Exit> {
-        let exit = why.exit();
         let dropped = self.options.acknowledge_denied && why == Why::Denied;
         if run.version < Version::V5 && !dropped {
-            return Err(exit);
+            return Err(why.exit());
         }
         self.parked.ask(0);
         tracing::debug!(topic = run.topic, ?why, "publish refused");
-        let (Some(first), Exit::Close(reason, _)) = (run.id(packets.start), exit) else {
+        let Some(first) = run.id(packets.start) else {
             return Ok(());
         };
+        let (reason, _) = why.reason();
         let ids = Ids {
             twice: run.qos == QoS::ExactlyOnce,
             reason,
