@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 use ternmq::engine::{Clock, Engine, EngineOptions, Link, Outgoing, RealVfs, Released, Seed};
 use ternmq_core::address::{Address, QueueName};
 use ternmq_core::command::{
-    Command, Consume, Publish, QueueSpec, Retain, RoutingType, SendMode, Settle, SettleMode,
-    Source, Tags,
+    Command, Consume, ConsumeOptions, Publish, QueueSpec, Retain, RoutingType, SendMode, Settle,
+    SettleMode, Source, Tags,
 };
 use ternmq_core::dialect::Dialect;
 use ternmq_core::ids::{ConsumerKey, Token};
@@ -165,6 +165,7 @@ fn consume(engine: &Engine, enough: &AtomicBool) -> Outcome<()> {
         source: Source::Anycast(address()?),
         settle: SettleMode::Explicit,
         prefetch: 10_000,
+        options: ConsumeOptions::default(),
         token: None,
     })];
     let mut released = Released::default();
@@ -185,6 +186,7 @@ fn consume(engine: &Engine, enough: &AtomicBool) -> Outcome<()> {
                         n: delivery.count,
                     },
                     outcome: ternmq_core::command::Outcome::Accepted,
+                    note: None,
                     token: None,
                 }));
             }

@@ -187,6 +187,7 @@ async fn consume(link: &Link, received: &AtomicU64) {
                 consumer: ConsumerKey::SESSION,
                 tags: Tags::Range { first, n },
                 outcome: Outcome::Accepted,
+                note: None,
                 token: None,
             }));
             link.submit(&mut commands);

@@ -14,6 +14,7 @@ use crate::connection::Place;
 use crate::consumer::{Consumer, Inflight, Lane};
 use crate::deadline::{Deadline, Deadlines};
 use crate::effect::{Answer, Out};
+use crate::error::Refusal;
 use crate::exactly_once::Begun;
 use crate::ids::{ConnectionId, Now, QueueId};
 use crate::large_map::LargeMap;
@@ -243,7 +244,7 @@ impl Broker {
                 return (!done).then_some(command);
             }
             Command::Room(bytes) => self.give_room(connection, bytes),
-            Command::Credit { consumer, messages } => self.credit(connection, consumer, messages),
+            Command::Credit { consumer, until } => self.credit(connection, consumer, until),
             Command::Consume(consume) => self.consume(connection, consume, pass),
             Command::Cancel {
                 consumer,
@@ -263,8 +264,20 @@ impl Broker {
             }
             Command::Bind { requests, token } => self.bind(connection, requests, token, pass),
             Command::Unbind { filters, token } => self.unbind(connection, &filters, token, pass),
-            Command::CreateTemporary { address, routing } => {
-                self.create_temporary(connection, address, routing);
+            Command::CreateTemporary {
+                address,
+                routing,
+                token,
+            } => {
+                self.create_temporary(connection, address, routing, token, pass);
+            }
+            Command::Drain { token, .. } | Command::LookUp { token, .. } => {
+                pass.refuse(connection, Some(token), Refusal::Unavailable);
+            }
+            Command::DeleteTemporary { token, .. }
+            | Command::Prepare { token, .. }
+            | Command::Unsubscribe { token, .. } => {
+                pass.refuse(connection, token, Refusal::Unavailable);
             }
             Command::Receive(receive) => self.receive(connection, receive, pass),
             Command::CancelReceive { receive } => self.cancel_receive(connection, receive),

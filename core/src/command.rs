@@ -26,12 +26,20 @@ pub enum Command {
     },
     /// Settle deliveries of a lane.
     Settle(Settle),
-    /// More credit for a consumer opened with explicit credit.
+    /// How far a consumer may be served (AMQP's link credit). An absolute figure, so that what
+    /// crosses a delivery on the way counts nothing twice.
     Credit {
         /// Which one.
         consumer: ConsumerKey,
-        /// Added to what it has.
-        messages: u32,
+        /// Deliveries with tags below this one may follow.
+        until: Tag,
+    },
+    /// Hand a consumer what is available now, as far as its credit reaches, and then say so.
+    Drain {
+        /// Which one.
+        consumer: ConsumerKey,
+        /// Answered with [`crate::effect::Answer::Drained`].
+        token: Token,
     },
     /// The kernel took everything of this lane up to `tag`: settles what settles on write (law L10).
     Written {
@@ -91,6 +99,41 @@ pub enum Command {
         address: Address,
         /// What it offers.
         routing: RoutingType,
+        /// Answered with [`crate::effect::Answer::Created`].
+        token: Option<Token>,
+    },
+    /// Delete a temporary queue or topic of this connection before the connection ends.
+    DeleteTemporary {
+        /// Its canonical address.
+        address: Address,
+        /// Answered with [`crate::effect::Answer::Deleted`].
+        token: Option<Token>,
+    },
+    /// Make what a publish to a destination needs, if it may be made, so that a producer hears of
+    /// a refusal before it sends.
+    Prepare {
+        /// The canonical address.
+        address: Address,
+        /// Straight to this queue of the address.
+        queue: Option<QueueName>,
+        /// How messages will be addressed.
+        mode: SendMode,
+        /// Answered with [`crate::effect::Answer::Prepared`].
+        token: Option<Token>,
+    },
+    /// Look a named subscription up.
+    LookUp {
+        /// Its queue.
+        queue: QueueName,
+        /// Answered with [`crate::effect::Answer::Found`].
+        token: Token,
+    },
+    /// End a named subscription that nobody consumes from, with everything in its queue.
+    Unsubscribe {
+        /// Its queue.
+        queue: QueueName,
+        /// Answered with [`crate::effect::Answer::Deleted`].
+        token: Option<Token>,
     },
     /// Pull messages as leases, waiting if there are none.
     Receive(Receive),
@@ -197,6 +240,23 @@ pub enum Source {
         /// This queue.
         queue: QueueName,
     },
+    /// A subscription with a name (JMS durable and shared ones), made if there is none.
+    Subscription(NamedSubscription),
+}
+
+/// A subscription that consumers join by its name. Its queue is an ordinary multicast one:
+/// `address::queue` names it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NamedSubscription {
+    /// Its queue.
+    pub queue: QueueName,
+    /// To what. If it is subscribed to something else and nobody consumes from it, it is made anew.
+    pub filter: Filter,
+    /// It stays when its last consumer goes, and is journalled.
+    pub durable: bool,
+    /// Any number of consumers compete for it; else a new one takes it from the one before, which
+    /// ends ([`crate::effect::ConsumerEnd::TakenOver`]).
+    pub shared: bool,
 }
 
 /// When a delivery is settled.
@@ -219,12 +279,41 @@ pub struct Consume {
     pub settle: SettleMode,
     /// Unsettled deliveries it may hold; credit returns when one is settled.
     pub prefetch: u32,
+    /// What else it wants.
+    pub options: ConsumeOptions,
     /// Answered with [`crate::effect::Answer::Consuming`].
     pub token: Option<Token>,
 }
 
+/// What a consumer may want besides.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ConsumeOptions {
+    /// Deliveries with tags below this one may follow; see [`Command::Credit`].
+    pub until: Tag,
+    /// It looks at what is available and takes nothing: its deliveries need no settlement, and what
+    /// is said of them changes nothing.
+    pub browse: bool,
+    /// Not what its own connection publishes, if it subscribes.
+    pub no_local: bool,
+    /// Consumers of a higher number are served first, as long as they can take anything; 0 is
+    /// normal.
+    pub priority: i32,
+}
+
+impl Default for ConsumeOptions {
+    /// As much as the prefetch allows, for good, like everybody else.
+    fn default() -> Self {
+        Self {
+            until: Tag::MAX,
+            browse: false,
+            no_local: false,
+            priority: 0,
+        }
+    }
+}
+
 /// Settles deliveries of a lane.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Settle {
     /// Which lane.
     pub consumer: ConsumerKey,
@@ -232,6 +321,10 @@ pub struct Settle {
     pub tags: Tags,
     /// How they end.
     pub outcome: Outcome,
+    /// What later deliveries of these messages are to carry, in place of what they carried before
+    /// and in the encoding of the front-end (AMQP's changed annotations). Kept with a durable
+    /// message, and where a rejected one goes.
+    pub note: Option<Arc<[u8]>>,
     /// Answered with [`crate::effect::Answer::Settled`].
     pub token: Option<Token>,
 }
@@ -277,6 +370,11 @@ pub enum Outcome {
     Failed {
         /// Overrides the redelivery delay of the address.
         delay_ms: Option<u64>,
+    },
+    /// Returned, and not for this consumer again; others may have them.
+    Undeliverable {
+        /// Counted as an attempt that failed.
+        failed: bool,
     },
     /// To the dead-letter address at once.
     Rejected,

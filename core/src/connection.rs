@@ -4,6 +4,8 @@ use crate::address::{Address, QueueName};
 use crate::broker::{Broker, Pass};
 use crate::command::{Close, Command, RoutingType};
 use crate::consumer::{ConsumerRef, LaneRef};
+use crate::effect::Answer;
+use crate::error::Refusal;
 use crate::ids::{ConnectionId, ConsumerKey, QueueId, Token};
 use crate::message::Run;
 use crate::queue::{Kind, room_of};
@@ -202,6 +204,8 @@ impl Broker {
         id: ConnectionId,
         address: Address,
         routing: RoutingType,
+        token: Option<Token>,
+        pass: &mut Pass<'_>,
     ) {
         let held = self.connection(id).map_or(0, |c| c.temporaries.len());
         if self.addresses.get(&address).is_some()
@@ -210,7 +214,7 @@ impl Broker {
             || self.addresses.len() >= self.limits.max_addresses
             || self.queues.len() >= self.limits.max_queues
         {
-            return; // Whoever consumes from it is told that it does not exist.
+            return pass.refuse(id, token, Refusal::DestinationExists);
         }
         let queue = match routing {
             RoutingType::Anycast => self.new_queue((&address).into(), &address, routing, |queue| {
@@ -225,6 +229,8 @@ impl Broker {
         if let Some(connection) = self.connection_mut(id) {
             connection.temporaries.push((address, queue));
         }
+        let position = pass.position();
+        pass.answer(id, token, position, Answer::Created);
     }
 
     /// The connection is gone (laws L10, L11).

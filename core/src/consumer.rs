@@ -89,6 +89,8 @@ pub(crate) struct Lane {
     pub(crate) unsettled: u32,
     /// How many it may hold.
     pub(crate) window: u32,
+    /// Deliveries with tags below this one may follow.
+    pub(crate) until: Tag,
     pub(crate) consumers: BTreeSet<ConsumerRef>,
     /// Of these, who waits for credit.
     pub(crate) parked: Vec<ConsumerRef>,
@@ -135,6 +137,7 @@ impl Lane {
             inflight: VecDeque::new(),
             unsettled: 0,
             window,
+            until: Tag::MAX,
             consumers: BTreeSet::new(),
             parked: Vec::new(),
             failed: Vec::new(),
@@ -159,6 +162,8 @@ impl Lane {
             return 0;
         }
         let window = self.window.saturating_sub(self.unsettled);
+        let until = self.until.saturating_sub(self.next_tag);
+        let window = window.min(u32::try_from(until).unwrap_or(u32::MAX));
         match (self.session, self.inflight.front()) {
             (Some(_), Some(oldest)) => {
                 let span = ID_SPAN.saturating_sub(self.next_tag - oldest.tag);

@@ -6,7 +6,7 @@ use crate::broker::{Broker, Pass, Work};
 use crate::command::{QueueSpec, RoutingType};
 use crate::consumer::ConsumerRef;
 use crate::deadline::Deadline;
-use crate::effect::Effect;
+use crate::effect::{ConsumerEnd, Effect};
 use crate::error::Refusal;
 use crate::ids::QueueId;
 use crate::queue::{Kind, Queue};
@@ -248,6 +248,7 @@ impl Broker {
                     pass.out.effects.push(Effect::ConsumerEnded {
                         connection,
                         consumer,
+                        why: ConsumerEnd::Deleted,
                     });
                 }
                 (_, Some(session)) => self.forget_consumer(session, consumer),

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::address::{Address, Filter, QueueName};
-use crate::command::LeaseId;
+use crate::command::{LeaseId, NamedSubscription};
 use crate::error::Refusal;
 use crate::ids::{ConnectionId, ConsumerKey, QueueId, Tag, Token};
 use crate::message::Run;
@@ -56,12 +56,14 @@ pub enum Effect {
         /// Why.
         reason: EndReason,
     },
-    /// A consumer was closed by the broker: its queue is gone.
+    /// A consumer was closed by the broker.
     ConsumerEnded {
         /// Of this connection.
         connection: ConnectionId,
         /// Which.
         consumer: ConsumerKey,
+        /// Why.
+        why: ConsumerEnd,
     },
 }
 
@@ -106,6 +108,9 @@ pub struct Delivery {
     pub sequence: u64,
     /// Where it was before it was dead-lettered or expired.
     pub origin: Option<Arc<Origin>>,
+    /// What was noted of the messages when they were settled last, all the same
+    /// ([`Settle::note`](crate::command::Settle::note)).
+    pub note: Option<Arc<[u8]>>,
     /// From a queue that has a name of its own, for which anybody competes; not because of a
     /// subscription of the session or its group.
     pub named: bool,
@@ -158,6 +163,19 @@ pub enum Answer {
     Consuming,
     /// A consumer is closed.
     Cancelled,
+    /// There was nothing more for a consumer, or its credit was used up.
+    Drained {
+        /// All its deliveries before this tag have been decided; the next gets it.
+        next: Tag,
+    },
+    /// A temporary queue or topic is there.
+    Created,
+    /// A temporary destination or a subscription is gone.
+    Deleted,
+    /// A publish would find its destination.
+    Prepared,
+    /// A named subscription exists.
+    Found(NamedSubscription),
     /// Deliveries or a lease are settled.
     Settled,
     /// A lease was extended.
@@ -194,6 +212,15 @@ pub struct Leased {
     pub lease: LeaseId,
     /// The message (`tag` is 0, `count` 1).
     pub delivery: Delivery,
+}
+
+/// Why the broker closed a consumer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ConsumerEnd {
+    /// Its queue is gone.
+    Deleted,
+    /// Its subscription is another's now.
+    TakenOver,
 }
 
 /// Why a connection must end.

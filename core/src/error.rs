@@ -24,6 +24,8 @@ pub enum Refusal {
     AddressFull,
     /// No room on disk.
     DiskFull,
+    /// Others consume from it.
+    InUse,
     /// The lease has expired, was settled otherwise, or is of another life of the broker.
     LeaseGone,
     /// No such consumer, delivery or subscription on this connection.
@@ -66,6 +68,7 @@ impl Refusal {
             Self::TooLarge => "too-large",
             Self::AddressFull => "address-full",
             Self::DiskFull => "disk-full",
+            Self::InUse => "in-use",
             Self::LeaseGone => "lease-gone",
             Self::Unknown => "unknown",
             Self::Unavailable => "unavailable",
@@ -85,6 +88,7 @@ impl fmt::Display for Refusal {
             Self::TooLarge => "the message is larger than the broker accepts",
             Self::AddressFull => "no memory was free within the block timeout",
             Self::DiskFull => "the disk is full",
+            Self::InUse => "others consume from it",
             Self::LeaseGone => "the lease has ended",
             Self::Unknown => "nothing of that name is open on this connection",
             Self::Unavailable => "the broker is stopping",

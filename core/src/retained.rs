@@ -232,6 +232,7 @@ impl Broker {
                 queue: QueueId(0),
                 sequence: 0,
                 origin: None,
+                note: None,
                 named: false,
             };
             self.counts.delivered += 1;

@@ -35,6 +35,8 @@ impl Broker {
             Command::Attach(attach) => self.attach_bytes(attach),
             Command::Unbind { filters, .. } => self.target_bytes(id, filters.iter()),
             Command::Consume(_)
+            | Command::Prepare { .. }
+            | Command::Unsubscribe { .. }
             | Command::Receive(_)
             | Command::Lease { .. }
             | Command::DeclareQueue(_) => self.limits.step_bytes(),
@@ -48,7 +50,10 @@ impl Broker {
             | Command::Close(_)
             | Command::Room(_)
             | Command::Credit { .. }
+            | Command::Drain { .. }
+            | Command::LookUp { .. }
             | Command::CreateTemporary { .. }
+            | Command::DeleteTemporary { .. }
             | Command::CancelReceive { .. }
             | Command::DeclareAddress { .. }
             | Command::Flush { .. }

@@ -20,6 +20,7 @@ impl Broker {
             source,
             settle,
             prefetch,
+            options,
             token,
         } = consume;
         let Some(connection) = self.connection(id) else {
@@ -39,6 +40,7 @@ impl Broker {
         let position = pass.position();
         let mut lane = Lane::new(key, prefetch);
         lane.owner = Some(id);
+        lane.until = options.until;
         lane.opened_after = position;
         let lane = LaneRef(self.lanes.insert(Box::new(lane)));
         self.add_consumer(lane, queue, settle);
@@ -59,6 +61,7 @@ impl Broker {
         match source {
             Source::Anycast(address) => self.anycast_to_consume(address, id, pass),
             Source::Multicast(filter) => self.subscription_queue(id, filter),
+            Source::Subscription(_) => Err(Refusal::Unavailable),
             Source::Queue { address, queue } => self.named_queue(address, queue, Some(id)),
             Source::Untyped(filter) => match filter.to_address() {
                 Some(address) if self.takes_anycast(&address) => {

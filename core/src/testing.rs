@@ -13,8 +13,8 @@ pub(crate) use invariants::{check, durable_state};
 use crate::address::{Address, Filter, QueueName};
 use crate::broker::{Broker, BrokerOptions};
 use crate::command::{
-    Attach, BindOptions, BindRequest, BindTarget, Close, Command, Consume, Outcome, Publish,
-    Receive, Retain, RetainedReplay, SendMode, Settle, SettleMode, Source, Tags,
+    Attach, BindOptions, BindRequest, BindTarget, Close, Command, Consume, ConsumeOptions, Outcome,
+    Publish, Receive, Retain, RetainedReplay, SendMode, Settle, SettleMode, Source, Tags,
 };
 use crate::dialect::Dialect;
 use crate::effect::{Answer, Delivery, Effect, Out};
@@ -357,7 +357,23 @@ pub(crate) fn consume(key: u32, source: Source, prefetch: u32, token: Option<Tok
         source,
         settle: SettleMode::Explicit,
         prefetch,
+        options: ConsumeOptions::default(),
         token,
+    })
+}
+
+/// A consumer that gets nothing before it is given credit.
+pub(crate) fn consume_on_credit(key: u32, source: Source) -> Command {
+    Command::Consume(Consume {
+        consumer: ConsumerKey(key),
+        source,
+        settle: SettleMode::Explicit,
+        prefetch: u32::MAX,
+        options: ConsumeOptions {
+            until: 0,
+            ..ConsumeOptions::default()
+        },
+        token: None,
     })
 }
 
@@ -372,6 +388,7 @@ pub(crate) fn settle(
         consumer: ConsumerKey(key),
         tags: Tags::Range { first, n },
         outcome,
+        note: None,
         token,
     })
 }

@@ -244,8 +244,9 @@ impl<T: Transport> Connection<T> {
             }
             self.frontend.handle_answer(token, answer, &mut turn)?;
         }
-        for consumer in released.consumers_ended.drain(..) {
-            self.frontend.handle_consumer_ended(consumer, &mut turn)?;
+        for (consumer, why) in released.consumers_ended.drain(..) {
+            self.frontend
+                .handle_consumer_ended(consumer, why, &mut turn)?;
         }
         if std::mem::take(&mut released.budget) && self.frontend.parked() {
             self.deadlines.parked = None;

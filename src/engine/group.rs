@@ -92,7 +92,7 @@ fn split(command: Command) -> (Command, Option<Command>) {
             let part = |first, n| {
                 Command::Settle(Settle {
                     tags: Tags::Range { first, n },
-                    ..*settle
+                    ..settle.clone()
                 })
             };
             let behind = part(first + Tag::from(SETTLED_MAX), n - SETTLED_MAX);

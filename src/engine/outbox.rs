@@ -8,7 +8,7 @@ use std::num::NonZeroU64;
 use std::task::Waker;
 
 use parking_lot::Mutex;
-use ternmq_core::effect::{Answer, Delivery, EndReason};
+use ternmq_core::effect::{Answer, ConsumerEnd, Delivery, EndReason};
 use ternmq_core::ids::{ConsumerKey, Token};
 
 use super::admission::Charge;
@@ -23,7 +23,7 @@ pub struct Released {
     /// In order per consumer.
     pub deliveries: VecDeque<Outgoing>,
     /// Consumers that the broker closed.
-    pub consumers_ended: Vec<ConsumerKey>,
+    pub consumers_ended: Vec<(ConsumerKey, ConsumerEnd)>,
     /// The connection must end.
     pub end: Option<EndReason>,
     /// The time given to [`super::Link::set_timeout`] has come.
@@ -183,8 +183,8 @@ impl Contents {
         }
     }
 
-    pub(crate) fn push_consumer_ended(&mut self, consumer: ConsumerKey) {
-        self.waiting().consumers_ended.push(consumer);
+    pub(crate) fn push_consumer_ended(&mut self, consumer: ConsumerKey, why: ConsumerEnd) {
+        self.waiting().consumers_ended.push((consumer, why));
     }
 
     pub(crate) fn set_end(&mut self, reason: EndReason) {

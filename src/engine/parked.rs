@@ -107,19 +107,24 @@ pub(crate) fn token(command: &Command) -> Option<Token> {
         Command::Settle(c) => c.token,
         Command::Attach(c) => c.token,
         Command::Receive(c) => Some(c.token),
-        Command::Flush { token } => Some(*token),
+        Command::Flush { token } | Command::Drain { token, .. } | Command::LookUp { token, .. } => {
+            Some(*token)
+        }
         Command::Cancel { token, .. }
         | Command::Bind { token, .. }
         | Command::Unbind { token, .. }
         | Command::Release { token, .. }
         | Command::Received { token, .. }
+        | Command::CreateTemporary { token, .. }
+        | Command::DeleteTemporary { token, .. }
+        | Command::Prepare { token, .. }
+        | Command::Unsubscribe { token, .. }
         | Command::Lease { token, .. } => *token,
         Command::Credit { .. }
         | Command::Expire { .. }
         | Command::ForgetWill
         | Command::Written { .. }
         | Command::Room(_)
-        | Command::CreateTemporary { .. }
         | Command::CancelReceive { .. }
         | Command::DeclareAddress { .. }
         | Command::DeclareQueue(_)

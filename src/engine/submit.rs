@@ -378,7 +378,7 @@ fn push_effect(contents: &mut Contents, effect: Effect, durable: u64) {
             after, delivery, ..
         } => contents.push_delivery(after, delivery, durable),
         Effect::End { reason, .. } => contents.set_end(reason),
-        Effect::ConsumerEnded { consumer, .. } => contents.push_consumer_ended(consumer),
+        Effect::ConsumerEnded { consumer, why, .. } => contents.push_consumer_ended(consumer, why),
         Effect::Fanout { .. } => {}
     }
 }

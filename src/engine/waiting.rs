@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use ternmq_core::effect::{Answer, Delivery};
+use ternmq_core::effect::{Answer, ConsumerEnd, Delivery};
 use ternmq_core::ids::{ConsumerKey, Token};
 use ternmq_core::message::Run;
 
@@ -63,7 +63,7 @@ pub(crate) struct Waiting {
     lanes: BTreeMap<ConsumerKey, u64>,
     fanouts: VecDeque<(u64, Outgoing)>,
     fanout_bytes: u64,
-    pub(crate) consumers_ended: Vec<ConsumerKey>,
+    pub(crate) consumers_ended: Vec<(ConsumerKey, ConsumerEnd)>,
 }
 
 impl Waiting {

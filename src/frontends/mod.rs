@@ -25,7 +25,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ternmq_core::command::{Close, Command};
-use ternmq_core::effect::Answer;
+use ternmq_core::effect::{Answer, ConsumerEnd};
 use ternmq_core::ids::{ConsumerKey, Now, Token};
 
 use crate::engine::{Link, Outgoing};
@@ -75,13 +75,14 @@ pub trait Frontend: Send {
     /// end of, it encodes nothing but still gives the room back (law L22).
     fn handle_delivery(&mut self, outgoing: &Outgoing, turn: &mut Turn<'_>);
 
-    /// A consumer was closed by the broker because its queue is gone.
+    /// A consumer was closed by the broker.
     ///
     /// # Errors
     /// The protocol has no other word for it than the end of the connection.
     fn handle_consumer_ended(
         &mut self,
         consumer: ConsumerKey,
+        why: ConsumerEnd,
         turn: &mut Turn<'_>,
     ) -> Result<(), Ended>;
 

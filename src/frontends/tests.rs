@@ -45,6 +45,7 @@ pub(super) fn delivery(run: Run, tag: Tag) -> Delivery {
         queue: QueueId(1),
         sequence: tag,
         origin: None,
+        note: None,
         named: false,
     }
 }

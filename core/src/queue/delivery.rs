@@ -250,18 +250,19 @@ impl Broker {
             queue,
             sequence: piece.sequence,
             origin,
+            note: None,
             named: matches!(state.kind, Kind::Plain | Kind::Temporary(_)),
         };
         Some((delivery, after))
     }
 
-    /// More credit for a consumer.
-    pub(crate) fn credit(&mut self, id: ConnectionId, consumer: ConsumerKey, messages: u32) {
+    /// How far a consumer may be served from now on.
+    pub(crate) fn credit(&mut self, id: ConnectionId, consumer: ConsumerKey, until: Tag) {
         let Some(lane_ref) = self.connection(id).and_then(|c| c.lane(consumer)) else {
             return;
         };
         if let Some(lane) = self.lanes.at_mut(lane_ref.0) {
-            lane.window = lane.window.saturating_add(messages);
+            lane.until = until;
         }
         self.lane_moved(lane_ref);
     }

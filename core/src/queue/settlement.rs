@@ -20,6 +20,7 @@ impl Broker {
             consumer,
             tags,
             outcome,
+            note,
             token,
         } = settle;
         let mut pieces = std::mem::take(&mut self.scratch);
@@ -52,6 +53,7 @@ impl Broker {
             consumer,
             tags,
             outcome,
+            note,
             token,
         }))
     }
@@ -138,6 +140,12 @@ impl Broker {
                 self.ask_last(piece.consumer);
                 self.fail(piece.queue, piece.part(), delay_ms, pass);
                 self.pause_if_alone(piece.queue);
+            }
+            Outcome::Undeliverable { failed: false } => {
+                self.end_piece(piece, Outcome::Released, pass);
+            }
+            Outcome::Undeliverable { failed: true } => {
+                self.end_piece(piece, Outcome::Failed { delay_ms: None }, pass);
             }
             Outcome::Rejected => {
                 let reason = MoveReason::Rejected;

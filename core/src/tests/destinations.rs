@@ -72,6 +72,7 @@ fn temporary(name: &str, routing: RoutingType) -> Command {
     Command::CreateTemporary {
         address: address(name),
         routing,
+        token: None,
     }
 }
 

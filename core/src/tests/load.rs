@@ -6,8 +6,8 @@ use crate::error::{Limit, Refusal};
 use crate::ids::{ConnectionId, ConsumerKey};
 use crate::limits::Limits;
 use crate::testing::{
-    SENDER, Shell, address, at_most_once, attach, bodies, check, clean, conn, consume, durable,
-    filter, publish, refusal, seen, settle, transient,
+    SENDER, Shell, address, at_most_once, attach, bodies, check, clean, conn, consume,
+    consume_on_credit, durable, filter, publish, refusal, seen, settle, transient,
 };
 
 fn limited(set: impl FnOnce(&mut Limits)) -> Shell {
@@ -123,7 +123,8 @@ fn l21_consumers_without_credit_are_not_asked_again() {
     const CONSUMERS: u32 = 10_000;
     let mut shell = Shell::new();
     for key in 1..=CONSUMERS {
-        shell.consume(conn(1), key, "q", 0);
+        let source = Source::Anycast(address("q"));
+        shell.run(conn(1), vec![consume_on_credit(key, source)]);
     }
     let asked = |shell: &Shell| shell.broker.queues.values().next().unwrap().ready.len();
     assert_eq!(asked(&shell), CONSUMERS as usize);
@@ -131,7 +132,7 @@ fn l21_consumers_without_credit_are_not_asked_again() {
     assert_eq!(asked(&shell), 0);
     let credit = Command::Credit {
         consumer: ConsumerKey(77),
-        messages: 1_000,
+        until: 1_000,
     };
     let mut effects = shell.run(conn(1), vec![credit]);
     for _ in 0..100 {
@@ -182,7 +183,14 @@ fn l21_connection_with_much_to_end_is_closed_in_steps() {
         shell.consume(conn(1), key, "q", 1);
         let address = address(&format!("$temp.1.{key}"));
         let routing = RoutingType::Anycast;
-        shell.run(conn(1), vec![Command::CreateTemporary { address, routing }]);
+        shell.run(
+            conn(1),
+            vec![Command::CreateTemporary {
+                address,
+                routing,
+                token: None,
+            }],
+        );
     }
     send_many(&mut shell, "q", 30);
     let mut commands = vec![crate::testing::close(&[(1, 1), (2, 2)])];
@@ -257,6 +265,7 @@ fn l21_leases_and_counts_of_a_queue_that_goes_are_let_go_with_its_messages() {
     let temporary = Command::CreateTemporary {
         address: address("$temp.1.x"),
         routing: RoutingType::Anycast,
+        token: None,
     };
     shell.run(conn(1), vec![temporary]);
     for text in many(30) {
@@ -385,7 +394,7 @@ fn l23_slow_subscriber_without_durability_drops_its_oldest_and_nobody_elses() {
     let mut shell = limited(|limits| limits.subscription_bytes = 5 * 34);
     shell.run(
         conn(1),
-        vec![consume(1, Source::Multicast(filter("t")), 0, None)],
+        vec![consume_on_credit(1, Source::Multicast(filter("t")))],
     );
     let mut slow = clean("slow", None);
     slow.window = 0;
@@ -402,7 +411,7 @@ fn l23_slow_subscriber_without_durability_drops_its_oldest_and_nobody_elses() {
     assert_eq!(shell.broker.counts().messages, 5 + 5 + 10);
     let credit = Command::Credit {
         consumer: ConsumerKey(1),
-        messages: 10,
+        until: 11,
     };
     let effects = shell.run(conn(1), vec![credit]);
     assert_eq!(bodies(&effects), ["15", "16", "17", "18", "19"]);
@@ -454,6 +463,7 @@ fn settling_what_is_not_held_is_refused_and_changes_nothing() {
         consumer: ConsumerKey(1),
         tags: Tags::UpTo(3),
         outcome: Outcome::Accepted,
+        note: None,
         token: shell.token(),
     };
     let effects = shell.run(conn(1), vec![Command::Settle(up_to)]);
@@ -487,6 +497,7 @@ fn l25_limits_are_refusals() {
     let temporary = |name| Command::CreateTemporary {
         address: address(name),
         routing: RoutingType::Anycast,
+        token: None,
     };
     shell.run(conn(3), vec![temporary("$temp.3.x")]);
     assert_eq!(shell.broker.counts().queues, 2);

@@ -162,7 +162,10 @@ impl Model {
     pub(super) fn end(&mut self, queue: usize, entry: u64, outcome: Outcome) {
         match outcome {
             Outcome::Accepted => self.remove(queue, entry),
-            Outcome::Released => self.free(queue, entry),
+            Outcome::Released | Outcome::Undeliverable { failed: false } => {
+                self.free(queue, entry);
+            }
+            Outcome::Undeliverable { failed: true } => self.count(queue, entry, 1),
             Outcome::Failed { .. } => self.count(queue, entry, 1),
             Outcome::Rejected => self.dead_letter(queue, entry),
         }

@@ -8,8 +8,8 @@ use std::num::NonZeroU32;
 use super::model::{Lane, Lease, MAX_FAILURES, Message, Model, Queue, State};
 use crate::broker::{Broker, BrokerOptions};
 use crate::command::{
-    BindRequest, BindTarget, Close, Command, Consume, LeaseAction, Outcome, QueueSpec, RoutingType,
-    SendMode, SettleMode, Source,
+    BindRequest, BindTarget, Close, Command, Consume, ConsumeOptions, LeaseAction, Outcome,
+    QueueSpec, RoutingType, SendMode, SettleMode, Source,
 };
 use crate::effect::{Answer, Effect};
 use crate::ids::{ConnectionId, ConsumerKey, Tag, Token};
@@ -323,6 +323,7 @@ impl Run {
             source,
             settle,
             prefetch: window,
+            options: ConsumeOptions::default(),
             token: None,
         };
         self.run(slot, vec![Command::Consume(consume)]);

@@ -401,6 +401,7 @@ fn subscription_to_a_queue_that_goes_leaves_other_consumers_alone() {
     let temporary = Command::CreateTemporary {
         address: crate::testing::address("$temp.1.x"),
         routing: crate::command::RoutingType::Anycast,
+        token: None,
     };
     shell.run(conn(1), vec![temporary]);
     let requests = vec![bind_queue("$temp.1.x")];

@@ -2,7 +2,9 @@
 
 use std::num::NonZeroU32;
 
-use crate::command::{Close, Command, Consume, Outcome, SendMode, SettleMode, Source};
+use crate::command::{
+    Close, Command, Consume, ConsumeOptions, Outcome, SendMode, SettleMode, Source,
+};
 use crate::effect::{Effect, MoveReason};
 use crate::ids::{ConnectionId, ConsumerKey, Tag};
 use crate::record::MOVE;
@@ -17,6 +19,7 @@ fn on_write(shell: &mut Shell, id: ConnectionId, key: u32, queue: &str, prefetch
         source: Source::Anycast(address(queue)),
         settle: SettleMode::OnWrite,
         prefetch,
+        options: ConsumeOptions::default(),
         token: None,
     };
     shell.run(id, vec![Command::Consume(consume)]);

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ternmq_core::address::{Address, Filter};
 use ternmq_core::command::{
-    Attach, BindOptions, BindRequest, BindTarget, Close, Command, Consume, Publish, Retain,
-    RetainedReplay, SendMode, SettleMode, Source,
+    Attach, BindOptions, BindRequest, BindTarget, Close, Command, Consume, ConsumeOptions, Publish,
+    Retain, RetainedReplay, SendMode, SettleMode, Source,
 };
 use ternmq_core::dialect::Dialect;
-use ternmq_core::effect::Answer;
+use ternmq_core::effect::{Answer, ConsumerEnd};
 use ternmq_core::ids::{ConsumerKey, Tag, Token};
 use ternmq_core::message::{Assurance, Envelope, Format, Run};
 
@@ -70,6 +70,7 @@ impl Lines {
                 source: Source::Multicast(Filter::from(&address())),
                 settle: SettleMode::OnWrite,
                 prefetch: 1_000,
+                options: ConsumeOptions::default(),
                 token: Some(Token(2)),
             })),
             "attach" => attach(turn),
@@ -208,6 +209,7 @@ impl Frontend for Lines {
     fn handle_consumer_ended(
         &mut self,
         _consumer: ConsumerKey,
+        _why: ConsumerEnd,
         _turn: &mut Turn<'_>,
     ) -> Result<(), Ended> {
         Ok(())

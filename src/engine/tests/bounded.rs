@@ -116,6 +116,7 @@ fn l7_rejecting_thousands_of_messages_with_long_names_takes_many_commits() {
         consumer: ConsumerKey(1),
         tags: Tags::Range { first: 1, n: 1_500 },
         outcome: Outcome::Rejected,
+        note: None,
         token: Some(receipt),
     }));
     settle(&world);

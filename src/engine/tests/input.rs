@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use proptest::prelude::*;
-use ternmq_core::command::{Close, LeaseAction, LeaseId, Outcome, Receive};
+use ternmq_core::command::{Close, ConsumeOptions, LeaseAction, LeaseId, Outcome, Receive};
 use ternmq_core::ids::QueueId;
 use ternmq_journal::vfs::Faults;
 
@@ -173,12 +173,14 @@ fn command((kind, a, b): Op, peer: &mut Peer) -> Option<Command> {
                 SettleMode::Explicit
             },
             prefetch: u32::from(b % 100),
+            options: ConsumeOptions::default(),
             token: peer.token(),
         }),
         5 | 6 => Command::Settle(Settle {
             consumer: key(a),
             tags: tags(a, b),
             outcome: outcome(b),
+            note: None,
             token: if b.is_multiple_of(3) {
                 None
             } else {
@@ -256,7 +258,7 @@ fn command((kind, a, b): Op, peer: &mut Peer) -> Option<Command> {
         },
         14 => Command::Credit {
             consumer: key(a),
-            messages: u32::from(b % 50),
+            until: Tag::from(b % 50),
         },
         _ => return None,
     })

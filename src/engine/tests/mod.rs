@@ -9,8 +9,8 @@ use std::task::{Wake, Waker};
 use bytes::Bytes;
 use ternmq_core::address::{Address, Filter, QueueName};
 use ternmq_core::command::{
-    Attach, BindOptions, BindRequest, BindTarget, Command, Consume, Publish, QueueSpec, Retain,
-    RetainedReplay, RoutingType, SendMode, Settle, SettleMode, Source, Tags,
+    Attach, BindOptions, BindRequest, BindTarget, Command, Consume, ConsumeOptions, Publish,
+    QueueSpec, Retain, RetainedReplay, RoutingType, SendMode, Settle, SettleMode, Source, Tags,
 };
 use ternmq_core::dialect::Dialect;
 use ternmq_core::effect::{Answer, Delivery};
@@ -221,6 +221,7 @@ impl Client {
             source,
             settle: SettleMode::Explicit,
             prefetch,
+            options: ConsumeOptions::default(),
             token: Some(token),
         }));
         token
@@ -261,6 +262,7 @@ impl Client {
             consumer: ConsumerKey(key),
             tags: Tags::Range { first: tag, n },
             outcome: ternmq_core::command::Outcome::Accepted,
+            note: None,
             token,
         }));
     }

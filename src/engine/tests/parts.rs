@@ -118,6 +118,7 @@ fn delivery(consumer: u32) -> Delivery {
         queue: ternmq_core::ids::QueueId(1),
         sequence: 1,
         origin: None,
+        note: None,
         named: false,
     }
 }

@@ -63,6 +63,7 @@ fn accepted(first: Tag, n: u32) -> Settle {
         consumer: ConsumerKey::SESSION,
         tags: Tags::Range { first, n },
         outcome: Outcome::Accepted,
+        note: None,
         token: None,
     }
 }

@@ -29,7 +29,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use ternmq_core::command::{Close, Command};
-use ternmq_core::effect::Answer;
+use ternmq_core::effect::{Answer, ConsumerEnd};
 use ternmq_core::ids::{ConsumerKey, Token};
 use ternmq_core::message::Format;
 use ternmq_mqtt::{
@@ -372,6 +372,7 @@ impl Frontend for Mqtt {
     fn handle_consumer_ended(
         &mut self,
         _consumer: ConsumerKey,
+        _why: ConsumerEnd,
         _turn: &mut Turn<'_>,
     ) -> Result<(), Ended> {
         Ok(()) // A session outlives the queues it competes for; MQTT has no word for it.

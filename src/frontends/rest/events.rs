@@ -231,6 +231,7 @@ async fn ask_attach(link: &Link, attach: Attach, cursor: Option<Cursor>) -> Answ
             consumer: ConsumerKey::SESSION,
             tags: Tags::UpTo(cursor.tag),
             outcome: Outcome::Accepted,
+            note: None,
             token: None,
         })
     });

@@ -227,6 +227,7 @@ impl Events {
             consumer: ConsumerKey::SESSION,
             tags: Tags::UpTo(tag),
             outcome: Outcome::Accepted,
+            note: None,
             token,
         })
     }

@@ -52,6 +52,7 @@ impl Settling {
             consumer: self.consumer,
             tags: self.tags,
             outcome: self.outcome,
+            note: None,
             token: (self.receipts > 0).then(|| confirms.token()),
         };
         (Command::Settle(settle), self.receipts)

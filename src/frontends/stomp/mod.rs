@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use ternmq_core::command::{Close, Outcome};
 use ternmq_core::dialect::Dialect;
-use ternmq_core::effect::Answer;
+use ternmq_core::effect::{Answer, ConsumerEnd};
 use ternmq_core::ids::{ConsumerKey, Token};
 use ternmq_stomp::encode::{self, ConnectedFrame};
 use ternmq_stomp::event::ConnectFrame;
@@ -268,6 +268,7 @@ impl Frontend for Stomp {
     fn handle_consumer_ended(
         &mut self,
         consumer: ConsumerKey,
+        _why: ConsumerEnd,
         turn: &mut Turn<'_>,
     ) -> Result<(), Ended> {
         if self.state.subscriptions.remove(consumer).is_none() {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use ternmq_core::command::{Command, Consume, RoutingType, SettleMode, Source};
+use ternmq_core::command::{Command, Consume, ConsumeOptions, RoutingType, SettleMode, Source};
 use ternmq_core::ids::{ConsumerKey, Tag};
 use ternmq_stomp::event::{AckMode, SubscribeFrame, UnsubscribeFrame};
 use ternmq_stomp::{Headers, Version};
@@ -244,6 +244,7 @@ impl State {
             source,
             settle,
             prefetch,
+            options: ConsumeOptions::default(),
             token: Some(self.confirms.token()),
         }));
     }

@@ -126,6 +126,7 @@ impl Temporaries {
         commands.push(Command::CreateTemporary {
             address: temporary.address.clone(),
             routing: temporary.routing,
+            token: None,
         });
         Ok(())
     }

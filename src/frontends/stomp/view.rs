@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use ternmq_core::command::{RoutingType, Source};
+use ternmq_core::command::{NamedSubscription, RoutingType, Source};
 use ternmq_core::dialect::{Dialect, MAX_NAME_BYTES};
 use ternmq_core::message::Envelope;
 
@@ -98,7 +98,9 @@ fn reply_to(text: Cow<'_, str>, dialect: Dialect) -> ReplyTo<'_> {
             Source::Anycast(address) | Source::Queue { address, .. } => {
                 Some((address, Some(RoutingType::Anycast)))
             }
-            Source::Multicast(filter) => Some((filter.to_address()?, Some(RoutingType::Multicast))),
+            Source::Multicast(filter) | Source::Subscription(NamedSubscription { filter, .. }) => {
+                Some((filter.to_address()?, Some(RoutingType::Multicast)))
+            }
             Source::Untyped(filter) => Some((filter.to_address()?, None)),
         }
     });

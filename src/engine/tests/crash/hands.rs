@@ -98,6 +98,7 @@ impl Hand {
             consumer: ConsumerKey::SESSION,
             tags: Tags::Range { first, n },
             outcome: Outcome::Accepted,
+            note: None,
             token: None,
         }));
     }

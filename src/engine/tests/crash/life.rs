@@ -373,6 +373,7 @@ impl Life {
             consumer,
             tags,
             outcome,
+            note: None,
             token,
         }));
     }

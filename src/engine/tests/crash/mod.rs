@@ -71,6 +71,7 @@ fn drain(world: &World, client: &Client) -> Drained {
                     consumer: ConsumerKey::SESSION,
                     tags: Tags::Range { first, n },
                     outcome: ternmq_core::command::Outcome::Accepted,
+                    note: None,
                     token: None,
                 }));
             }
