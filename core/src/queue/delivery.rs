@@ -7,9 +7,7 @@ use crate::consumer::{BEGUN, ConsumerRef, Inflight, LaneRef};
 use crate::effect::{Delivery, Effect};
 use crate::ids::{ConnectionId, ConsumerKey, QueueId, Tag};
 use crate::message::Run;
-use crate::queue::{
-    AS_PUBLISHED, GRANTED_0, GRANTED_2, JOURNALLED, Kind, MOVED, Piece, Queue, RETAINED,
-};
+use crate::queue::{AS_PUBLISHED, GRANTED_0, GRANTED_2, JOURNALLED, MOVED, Piece, Queue, RETAINED};
 use crate::session::SessionRef;
 use crate::settings::Dispatch;
 use crate::store::{RunRef, Stored};
@@ -251,7 +249,7 @@ impl Broker {
             sequence: piece.sequence,
             origin,
             note: None,
-            named: matches!(state.kind, Kind::Plain | Kind::Temporary(_)),
+            named: state.is_addressable(),
         };
         Some((delivery, after))
     }

@@ -43,6 +43,8 @@ pub(crate) enum Kind {
     Session(SessionRef),
     /// Of a group of sessions that share a subscription; ends with the last of them.
     Shared,
+    /// A subscription with a name; see [`crate::named`]. Drops its oldest when full unless durable.
+    Named,
     /// Lives as long as a connection.
     Temporary(ConnectionId),
 }
@@ -67,6 +69,8 @@ pub(crate) struct Queue {
     pub(crate) kind: Kind,
     /// Made by a send or a subscribe, so it may go when it is unused.
     pub(crate) auto_created: bool,
+    /// It does not take what this connection publishes: its consumer's.
+    pub(crate) not_from: Option<ConnectionId>,
     pub(crate) settings: Arc<AddressSettings>,
     pub(crate) index: Index,
     /// The next sequence to give.
@@ -123,6 +127,7 @@ impl Queue {
             durable: false,
             kind: Kind::Plain,
             auto_created: false,
+            not_from: None,
             settings,
             index: Index::default(),
             next: 1,
@@ -161,14 +166,15 @@ impl Queue {
     pub(crate) fn is_bounded(&self) -> bool {
         match self.kind {
             Kind::Subscription => true,
-            Kind::Session(_) | Kind::Shared => !self.durable,
+            Kind::Session(_) | Kind::Shared | Kind::Named => !self.durable,
             Kind::Plain | Kind::Temporary(_) => false,
         }
     }
 
-    /// Whether others may name it: a session's queue and a subscription are their owner's.
+    /// Whether others may name it: a session's queue and a subscription without a name are their
+    /// owner's.
     pub(crate) fn is_addressable(&self) -> bool {
-        matches!(self.kind, Kind::Plain | Kind::Temporary(_))
+        matches!(self.kind, Kind::Plain | Kind::Named | Kind::Temporary(_))
     }
 
     /// The next available piece of messages that were attempted equally often, at most `max`.

@@ -5,6 +5,7 @@ mod destinations;
 mod exactly_once;
 mod load;
 mod model;
+mod named;
 mod order;
 mod prepare;
 mod random;
