@@ -14,7 +14,6 @@ use crate::connection::Place;
 use crate::consumer::{Consumer, Inflight, Lane};
 use crate::deadline::{Deadline, Deadlines};
 use crate::effect::{Answer, Out};
-use crate::error::Refusal;
 use crate::exactly_once::Begun;
 use crate::ids::{ConnectionId, Now, QueueId};
 use crate::large_map::LargeMap;
@@ -274,9 +273,7 @@ impl Broker {
             } => {
                 self.create_temporary(connection, address, routing, token, pass);
             }
-            Command::Drain { token, .. } => {
-                pass.refuse(connection, Some(token), Refusal::Unavailable);
-            }
+            Command::Drain { consumer, token } => self.drain(connection, consumer, token, pass),
             Command::LookUp { queue, token } => self.look_up(connection, queue, token, pass),
             Command::DeleteTemporary { address, token } => {
                 return self.delete_temporary(connection, address, token, pass);

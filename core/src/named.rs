@@ -168,7 +168,7 @@ impl Broker {
                 lane.cut_consumer(consumer, &mut back);
             }
             self.take_back(back.into(), 0, &mut Vec::new(), pass);
-            self.part(consumer);
+            self.part(consumer, pass);
             self.tell_ended(lane, consumer, ConsumerEnd::TakenOver, pass);
             self.lane_moved(lane);
         }
@@ -177,9 +177,9 @@ impl Broker {
     /// From now on a queue does not take what this connection publishes.
     pub(crate) fn leave_out(&mut self, id: QueueId, not_from: Option<ConnectionId>) {
         if let Some(queue) = self.queues.get_mut(&id)
-            && queue.not_from != not_from
+            && queue.not_from() != not_from
         {
-            queue.not_from = not_from;
+            queue.uncommon_mut().not_from = not_from;
             self.routes.change();
         }
     }

@@ -442,7 +442,7 @@ impl Broker {
     }
 
     fn split_route(&self, mut queues: Vec<QueueId>, merged: Vec<Merged>) -> Route {
-        let not_from = |id: &QueueId| Some((*id, self.queues.get(id)?.not_from?));
+        let not_from = |id: &QueueId| Some((*id, self.queues.get(id)?.not_from()?));
         let not_local = queues.iter().filter_map(not_from).collect();
         queues.retain(|id| not_from(id).is_none());
         let (mut sessions, mut all_ids) = (Vec::new(), Vec::new());

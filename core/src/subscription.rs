@@ -98,8 +98,8 @@ impl Broker {
         let (name, address) = self.internal_names("$subscription")?;
         let queue = self.new_queue(name, &address, RoutingType::Multicast, |queue| {
             queue.kind = Kind::Subscription;
-            queue.not_from = not_from;
         });
+        self.leave_out(queue, not_from);
         self.bind_queue(filter, queue);
         self.subscriptions.insert(queue, filter.clone());
         Ok(queue)
@@ -171,7 +171,7 @@ impl Broker {
 
     /// Takes a consumer away from its queue and its lane; what it holds must be gone before.
     pub(crate) fn remove_consumer(&mut self, consumer: ConsumerRef, pass: &mut Pass<'_>) {
-        let Some(id) = self.part(consumer) else {
+        let Some(id) = self.part(consumer, pass) else {
             return;
         };
         let Some(queue) = self.queues.get(&id) else {
@@ -193,8 +193,9 @@ impl Broker {
     }
 
     /// Parts a consumer from its queue, which it gives, and its lane.
-    pub(crate) fn part(&mut self, consumer: ConsumerRef) -> Option<QueueId> {
+    pub(crate) fn part(&mut self, consumer: ConsumerRef, pass: &mut Pass<'_>) -> Option<QueueId> {
         let gone = self.consumers.at(consumer.0).copied()?;
+        self.refuse_drain(consumer, pass);
         if let Some(queue) = self.queues.get_mut(&gone.queue) {
             queue.consumers.remove(&consumer);
             if !gone.parked {

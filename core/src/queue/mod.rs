@@ -7,11 +7,13 @@
 pub(crate) mod block;
 mod dead_letter;
 mod delivery;
+mod drain;
 mod expiry;
 mod lease;
 mod redelivery;
 mod ring;
 mod settlement;
+mod uncommon;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
@@ -31,6 +33,7 @@ pub(crate) use block::{Index, JOURNALLED, MOVED, Piece, RETAINED};
 pub(crate) use delivery::room_of;
 pub(crate) use lease::{Lease, Waiter};
 pub(crate) use ring::{Links, Ring};
+pub(crate) use uncommon::Uncommon;
 
 /// What a queue is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -69,8 +72,6 @@ pub(crate) struct Queue {
     pub(crate) kind: Kind,
     /// Made by a send or a subscribe, so it may go when it is unused.
     pub(crate) auto_created: bool,
-    /// It does not take what this connection publishes: its consumer's.
-    pub(crate) not_from: Option<ConnectionId>,
     pub(crate) settings: Arc<AddressSettings>,
     pub(crate) index: Index,
     /// The next sequence to give.
@@ -109,6 +110,8 @@ pub(crate) struct Queue {
     pub(crate) reaping: bool,
     /// When it became unused last, on the mono clock.
     pub(crate) unused_since_ms: u64,
+    /// Of its unusual consumers, once it had one.
+    pub(crate) uncommon: Option<Box<Uncommon>>,
 }
 
 impl Queue {
@@ -127,7 +130,6 @@ impl Queue {
             durable: false,
             kind: Kind::Plain,
             auto_created: false,
-            not_from: None,
             settings,
             index: Index::default(),
             next: 1,
@@ -149,6 +151,7 @@ impl Queue {
             listed: false,
             reaping: false,
             unused_since_ms: 0,
+            uncommon: None,
         }
     }
 
