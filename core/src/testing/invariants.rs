@@ -43,6 +43,8 @@ pub(crate) fn check(broker: &Broker) {
         check_consumers(broker, queue);
         check_drains(broker, queue);
         check_notes(queue, &messages);
+        let known = broker.queue_names.get(&queue.name);
+        assert_eq!(known, Some(&queue.id), "a queue by its name");
         let is_named = broker.named.contains_key(&queue.id);
         assert_eq!(queue.kind == Kind::Named, is_named, "named subscriptions");
     }
@@ -227,7 +229,7 @@ pub(crate) fn durable_state(broker: &Broker) -> Vec<String> {
             let (sequence, name) = (piece.sequence, name(piece.run));
             let (first, flags) = (piece.first, piece.flags);
             lines.push(format!(
-                "{id}/{sequence}: {name}+{first} {flags} {count:?} {origin:?} {note:?}"
+                "{id}/{sequence}: {name}+{first} {flags} {count:?} {origin:?} noted {note:?}"
             ));
         }
     }
