@@ -6,20 +6,30 @@
 //! the bytes in which it came, without header and delivery annotations ([`FORMAT`]). Not yet:
 //! transactions, selectors, delayed delivery; each is refused in the words of the specification.
 
+mod address;
+mod annotations;
 mod attach;
 mod confirm;
 mod connect;
 mod containers;
+mod deliver;
+mod encode;
 mod links;
+mod message;
 mod options;
 mod receive;
 mod refuse;
+mod render;
+mod settle;
+mod source;
 mod target;
+mod temporary;
+mod view;
 
 use std::sync::Arc;
 
 use ternmq_amqp::{Connection, Error, Event, Fault, LinkId, Role, SessionId};
-use ternmq_core::command::{Close, Command};
+use ternmq_core::command::Close;
 use ternmq_core::effect::{Answer, ConsumerEnd};
 use ternmq_core::ids::{ConsumerKey, Token};
 
@@ -33,7 +43,10 @@ use links::{Link, Links};
 use receive::Inbox;
 
 pub use containers::Containers;
-pub use options::AmqpOptions;
+pub use address::Names;
+pub use message::{FORMAT, FORMAT_FOREIGN};
+pub use options::{AmqpOptions, Mechanisms};
+pub use view::read;
 
 /// The front-end of one connection.
 pub struct Amqp {
@@ -53,6 +66,8 @@ pub struct Amqp {
     /// Deliveries of the peer that are accepted and not told so yet.
     accepted: Option<Accepted>,
     inbox: Inbox,
+    /// Nodes made so far.
+    temporaries: u64,
 }
 
 impl Amqp {
@@ -72,6 +87,7 @@ impl Amqp {
             expected: Expected::default(),
             accepted: None,
             inbox: Inbox::default(),
+            temporaries: 0,
         }
     }
 
@@ -116,7 +132,7 @@ impl Amqp {
         // What was sent on it before counts.
         self.seal(turn);
         match self.links.remove(id) {
-            Some((_, Link::Producer(producer))) => self.end_producer(producer, closed, turn),
+            Some((_, Link::Producer(producer))) => self.end_producer(producer, turn),
             Some((key, Link::Consumer(consumer))) => {
                 self.end_consumer(key, *consumer, closed, turn);
             }
@@ -152,6 +168,7 @@ impl Frontend for Amqp {
         let mut at = 0;
         while !self.leaving {
             let now = turn.now.mono_ms;
+            self.inbox.rest = input.len() - at;
             let out = turn.output.buffer();
             match self.machine.poll_event(now, input, &mut at, out) {
                 None => break,
@@ -264,9 +281,4 @@ impl Frontend for Amqp {
         self.seal(turn);
         Ok(())
     }
-}
-
-/// A command that leaves no trace here.
-fn push(turn: &mut Turn<'_>, command: Command) {
-    turn.commands.push(command);
 }

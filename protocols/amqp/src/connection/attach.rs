@@ -123,10 +123,13 @@ impl Connection {
             Role::Receiver => empty.source = None,
         }
         self.put_attach(id, &empty, out);
+        if let Some(link) = self.link_mut(id) {
+            link.state = LinkState::Attached;
+        }
         self.detach(id, true, Some(error), out);
     }
 
-    fn put_attach(&mut self, id: LinkId, attach: &Attach<'_>, out: &mut Vec<u8>) {
+    pub(super) fn put_attach(&mut self, id: LinkId, attach: &Attach<'_>, out: &mut Vec<u8>) {
         let max_message_size = self.limits.max_message_size;
         let Some(link) = self.link_mut(id) else {
             return;

@@ -3,7 +3,7 @@
 use super::{Connection, Phase};
 use crate::error::Error;
 use crate::event::{Event, LinkId, SessionId};
-use crate::performative::{Close, Detach, End, Fault, Open, Performative};
+use crate::performative::{Attach, Close, Detach, End, Fault, Open, Performative};
 use crate::session::{LinkState, SessionState};
 
 impl Connection {
@@ -55,14 +55,19 @@ impl Connection {
         if link.state == LinkState::Detaching {
             return;
         }
-        link.state = LinkState::Detaching;
         let is_awaited = link.remote_handle.is_none();
+        let is_unanswered = link.state == LinkState::Attaching && !is_awaited;
+        link.state = LinkState::Detaching;
         let key = Self::name_key(&link.name, link.role);
         if let Some(session) = self.session_mut(id.session) {
             session.forget_deliveries(id.handle);
         }
         if !is_awaited {
             self.forget_name(&key, id);
+        }
+        if is_unanswered {
+            // Every attach has an answer, however late: one without a terminus (T 2.6.3).
+            self.put_attach(id, &Attach::empty(), out);
         }
         let detach = Detach {
             handle: id.handle,
