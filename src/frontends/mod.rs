@@ -9,6 +9,8 @@
 //!
 //! REST is no byte protocol and does not come through here: its handlers use a link of their own.
 
+#[path = "amqp/convert.rs"]
+pub mod amqp;
 pub mod canonical;
 pub mod mqtt;
 mod output;

@@ -6,15 +6,23 @@
 //! the bytes in which it came, without header and delivery annotations ([`FORMAT`]). Not yet:
 //! transactions, selectors, delayed delivery; each is refused in the words of the specification.
 
+mod address;
+mod annotations;
 mod attach;
 mod confirm;
 mod connect;
 mod containers;
+mod encode;
+mod json;
 mod links;
+mod message;
 mod options;
 mod receive;
 mod refuse;
+mod render;
+mod scalar;
 mod target;
+mod view;
 
 use std::sync::Arc;
 
@@ -32,8 +40,11 @@ use containers::Claim;
 use links::{Link, Links};
 use receive::Inbox;
 
+pub use address::Names;
 pub use containers::Containers;
+pub use message::{FORMAT, FORMAT_FOREIGN, FORMAT_MQTT_NAMES};
 pub use options::AmqpOptions;
+pub use view::{read, read_foreign, read_mqtt_names};
 
 /// The front-end of one connection.
 pub struct Amqp {
