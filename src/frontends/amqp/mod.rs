@@ -14,12 +14,14 @@ mod connect;
 mod containers;
 mod deliver;
 mod encode;
+mod json;
 mod links;
 mod message;
 mod options;
 mod receive;
 mod refuse;
 mod render;
+mod scalar;
 mod settle;
 mod source;
 mod target;
@@ -42,11 +44,11 @@ use containers::Claim;
 use links::{Link, Links};
 use receive::Inbox;
 
-pub use containers::Containers;
 pub use address::Names;
-pub use message::{FORMAT, FORMAT_FOREIGN};
+pub use containers::Containers;
+pub use message::{FORMAT, FORMAT_FOREIGN, FORMAT_MQTT_NAMES};
 pub use options::{AmqpOptions, Mechanisms};
-pub use view::read;
+pub use view::{read, read_foreign, read_mqtt_names};
 
 /// The front-end of one connection.
 pub struct Amqp {
