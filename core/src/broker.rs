@@ -274,9 +274,18 @@ impl Broker {
             Command::Drain { token, .. } | Command::LookUp { token, .. } => {
                 pass.refuse(connection, Some(token), Refusal::Unavailable);
             }
-            Command::DeleteTemporary { token, .. }
-            | Command::Prepare { token, .. }
-            | Command::Unsubscribe { token, .. } => {
+            Command::DeleteTemporary { address, token } => {
+                return self.delete_temporary(connection, address, token, pass);
+            }
+            Command::Prepare {
+                address,
+                queue,
+                mode,
+                token,
+            } => {
+                self.prepare(connection, (&address, queue.as_ref()), mode, token, pass);
+            }
+            Command::Unsubscribe { token, .. } => {
                 pass.refuse(connection, token, Refusal::Unavailable);
             }
             Command::Receive(receive) => self.receive(connection, receive, pass),

@@ -44,6 +44,7 @@ mod slots;
 mod store;
 mod subscription;
 mod subscription_ids;
+mod temporary;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

@@ -265,7 +265,7 @@ impl Broker {
     }
 
     /// Which sides of an address a send uses, making what it may make.
-    fn sides(
+    pub(crate) fn sides(
         &mut self,
         address: &Address,
         mode: SendMode,
@@ -275,8 +275,9 @@ impl Broker {
         let anycast = state.is_some_and(AddressState::has_anycast);
         let multicast = state.is_some_and(AddressState::has_multicast);
         let has_queue = state.is_some_and(|state| !state.anycast.is_empty());
-        if state.is_none() && mode != SendMode::Publish && is_temporary(address) {
-            return Err(Refusal::NoDestination); // Its owner is gone.
+        let is_kept = state.is_some_and(|state| state.owner.is_some() || state.declared);
+        if !is_kept && mode != SendMode::Publish && is_temporary(address) {
+            return Err(Refusal::NoDestination); // Its owner is gone, whoever still subscribes.
         }
         if anycast && !has_queue && mode != SendMode::Multicast {
             // Declared, but nobody has used it yet.

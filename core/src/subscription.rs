@@ -186,7 +186,8 @@ impl Broker {
         }
     }
 
-    fn end_subscription(&mut self, queue: QueueId, pass: &mut Pass<'_>) {
+    /// Ends the queue of a consumer's own subscription.
+    pub(crate) fn end_subscription(&mut self, queue: QueueId, pass: &mut Pass<'_>) {
         if let Some(filter) = self.subscriptions.remove(&queue) {
             self.unbind_queue(&filter, queue);
         }
