@@ -362,7 +362,7 @@ impl Amqp {
             format: message.format(self.options.names.dialect),
             charge,
             room: wanted,
-            bytes: Vec::with_capacity(size),
+            bytes: Vec::with_capacity(wanted),
             ends: Vec::new(),
             sent: Sent::new(mark),
         });
@@ -376,7 +376,7 @@ impl Amqp {
         let Some(run) = self.inbox.gathering.take() else {
             return;
         };
-        let block = turn.link.block(run.charge, &run.bytes);
+        let block = turn.link.gathered(run.charge, run.bytes);
         let Some(messages) = Run::new(run.envelope, run.format, block, &run.ends) else {
             return;
         };
