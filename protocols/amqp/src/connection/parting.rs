@@ -21,7 +21,7 @@ impl Connection {
             }
             _ => {}
         }
-        Performative::Close(Close { error }).put(out, 0);
+        self.put_fault(error, 0, out, |error| Performative::Close(Close { error }));
         self.phase = Phase::Closing;
         self.begin_goodbye(now_ms);
     }
@@ -29,16 +29,14 @@ impl Connection {
     /// Ends a session, with all its links; the peer's end follows.
     pub fn end(&mut self, id: SessionId, error: Option<Fault<'_>>, out: &mut Vec<u8>) {
         self.forget_names(id);
-        let Some(session) = self.session_mut(id) else {
-            return;
-        };
-        if session.state != SessionState::Ending {
+        if let Some(session) = self.live_mut(id) {
             session.state = SessionState::Ending;
-            Performative::End(End { error }).put(out, id.0);
+            self.put_fault(error, id.0, out, |error| Performative::End(End { error }));
         }
     }
 
-    /// Detaches a link, `closed` for good; the peer's detach follows.
+    /// Detaches a link, `closed` for good; the peer's detach follows. One of the peer's that has
+    /// not been answered is attached first, without termini.
     pub fn detach(
         &mut self,
         id: LinkId,
@@ -46,10 +44,11 @@ impl Connection {
         error: Option<Fault<'_>>,
         out: &mut Vec<u8>,
     ) {
-        let Some(link) = self
-            .session_mut(id.session)
-            .and_then(|session| session.link_mut(id.handle))
-        else {
+        if self.is_offered(id) && !self.put_bare_attach(id, None, out) {
+            return;
+        }
+        let session = self.live_mut(id.session);
+        let Some(link) = session.and_then(|session| session.link_mut(id.handle)) else {
             return;
         };
         if link.state == LinkState::Detaching {
@@ -64,12 +63,13 @@ impl Connection {
         if !is_awaited {
             self.forget_name(&key, id);
         }
-        let detach = Detach {
-            handle: id.handle,
-            closed,
-            error,
-        };
-        Performative::Detach(detach).put(out, id.session.0);
+        self.put_fault(error, id.session.0, out, |error| {
+            Performative::Detach(Detach {
+                handle: id.handle,
+                closed,
+                error,
+            })
+        });
     }
 
     /// The peer's detach: answered in kind, unless it answers ours.
