@@ -3,7 +3,7 @@
 use super::{Connection, Phase};
 use crate::error::Error;
 use crate::event::{Event, LinkId, SessionId};
-use crate::performative::{Attach, Close, Detach, End, Fault, Open, Performative};
+use crate::performative::{Close, Detach, End, Fault, Open, Performative};
 use crate::session::{LinkState, SessionState};
 
 impl Connection {
@@ -21,7 +21,7 @@ impl Connection {
             }
             _ => {}
         }
-        Performative::Close(Close { error }).put(out, 0);
+        self.put_fault(error, 0, out, |error| Performative::Close(Close { error }));
         self.phase = Phase::Closing;
         self.begin_goodbye(now_ms);
     }
@@ -29,16 +29,14 @@ impl Connection {
     /// Ends a session, with all its links; the peer's end follows.
     pub fn end(&mut self, id: SessionId, error: Option<Fault<'_>>, out: &mut Vec<u8>) {
         self.forget_names(id);
-        let Some(session) = self.session_mut(id) else {
-            return;
-        };
-        if session.state != SessionState::Ending {
+        if let Some(session) = self.live_mut(id) {
             session.state = SessionState::Ending;
-            Performative::End(End { error }).put(out, id.0);
+            self.put_fault(error, id.0, out, |error| Performative::End(End { error }));
         }
     }
 
-    /// Detaches a link, `closed` for good; the peer's detach follows.
+    /// Detaches a link, `closed` for good; the peer's detach follows. One of the peer's that has
+    /// not been answered is attached first, without termini.
     pub fn detach(
         &mut self,
         id: LinkId,
@@ -46,18 +44,18 @@ impl Connection {
         error: Option<Fault<'_>>,
         out: &mut Vec<u8>,
     ) {
-        let Some(link) = self
-            .session_mut(id.session)
-            .and_then(|session| session.link_mut(id.handle))
-        else {
+        if self.is_offered(id) && !self.put_bare_attach(id, None, out) {
+            return;
+        }
+        let session = self.live_mut(id.session);
+        let Some(link) = session.and_then(|session| session.link_mut(id.handle)) else {
             return;
         };
         if link.state == LinkState::Detaching {
             return;
         }
-        let is_awaited = link.remote_handle.is_none();
-        let is_unanswered = link.state == LinkState::Attaching && !is_awaited;
         link.state = LinkState::Detaching;
+        let is_awaited = link.remote_handle.is_none();
         let key = Self::name_key(&link.name, link.role);
         if let Some(session) = self.session_mut(id.session) {
             session.forget_deliveries(id.handle);
@@ -65,16 +63,13 @@ impl Connection {
         if !is_awaited {
             self.forget_name(&key, id);
         }
-        if is_unanswered {
-            // Every attach has an answer, however late: one without a terminus (T 2.6.3).
-            self.put_attach(id, &Attach::empty(), out);
-        }
-        let detach = Detach {
-            handle: id.handle,
-            closed,
-            error,
-        };
-        Performative::Detach(detach).put(out, id.session.0);
+        self.put_fault(error, id.session.0, out, |error| {
+            Performative::Detach(Detach {
+                handle: id.handle,
+                closed,
+                error,
+            })
+        });
     }
 
     /// The peer's detach: answered in kind, unless it answers ours.

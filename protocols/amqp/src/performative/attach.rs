@@ -60,29 +60,6 @@ pub struct Attach<'a> {
     pub properties: Option<Map<'a>>,
 }
 
-impl Attach<'_> {
-    /// One without a terminus, for a link that will not be; name, handle and role are to be filled
-    /// in.
-    pub(crate) fn empty() -> Self {
-        Self {
-            name: "",
-            handle: 0,
-            role: Role::Sender,
-            sender_settles: SenderSettles::default(),
-            receiver_settles: ReceiverSettles::default(),
-            source: None,
-            target: None,
-            unsettled: None,
-            incomplete_unsettled: false,
-            initial_delivery_count: None,
-            max_message_size: None,
-            offered_capabilities: Symbols::default(),
-            desired_capabilities: Symbols::default(),
-            properties: None,
-        }
-    }
-}
-
 impl SenderSettles {
     fn of(code: u8) -> Result<Self, Error> {
         match code {

@@ -5,6 +5,7 @@ mod flow;
 mod link;
 mod receive;
 mod send;
+mod tags;
 
 use deliveries::Deliveries;
 pub(crate) use flow::FlowChange;
@@ -102,6 +103,12 @@ impl Session {
 
     pub(crate) fn link_mut(&mut self, handle: u32) -> Option<&mut Link> {
         self.links.get_mut(handle as usize)?.as_mut()
+    }
+
+    /// Links and their handles, those that are detaching as well.
+    pub(crate) fn links(&self) -> impl Iterator<Item = (u32, &Link)> {
+        let links = (0..).zip(&self.links);
+        links.filter_map(|(handle, link)| Some((handle, link.as_ref()?)))
     }
 
     /// Links, those that are detaching as well.
