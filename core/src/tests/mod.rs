@@ -7,6 +7,7 @@ mod exactly_once;
 mod load;
 mod model;
 mod order;
+mod priority;
 mod random;
 mod records;
 mod retained;
