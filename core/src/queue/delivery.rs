@@ -8,8 +8,7 @@ use crate::effect::{Delivery, Effect};
 use crate::ids::{ConnectionId, ConsumerKey, QueueId, Tag};
 use crate::message::Run;
 use crate::queue::{
-    AS_PUBLISHED, GRANTED_0, GRANTED_2, JOURNALLED, Kind, Level, MOVED, Piece, Queue, RETAINED,
-    Share,
+    AS_PUBLISHED, GRANTED_0, GRANTED_2, JOURNALLED, Level, MOVED, Piece, Queue, RETAINED, Share,
 };
 use crate::session::SessionRef;
 use crate::settings::Dispatch;
@@ -260,7 +259,7 @@ impl Broker {
             sequence: piece.sequence,
             origin,
             note: None,
-            named: matches!(state.kind, Kind::Plain | Kind::Temporary(_)),
+            named: state.is_addressable(),
         };
         Some((delivery, after))
     }

@@ -6,6 +6,7 @@ mod drain;
 mod exactly_once;
 mod load;
 mod model;
+mod named;
 mod order;
 mod prepare;
 mod priority;
