@@ -2,11 +2,13 @@
 //! with that one change.
 
 mod destinations;
+mod drain;
 mod exactly_once;
 mod load;
 mod model;
 mod order;
 mod prepare;
+mod priority;
 mod random;
 mod records;
 mod retained;
