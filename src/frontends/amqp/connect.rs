@@ -19,7 +19,7 @@ pub(super) enum Sasl {
 /// Extensions that this side offers in every open.
 const OFFERED: [&str; 3] = [ANONYMOUS_RELAY, SHARED_SUBSCRIPTIONS, SOLE_CONNECTION];
 pub(super) const ANONYMOUS_RELAY: &str = "ANONYMOUS-RELAY";
-const SHARED_SUBSCRIPTIONS: &str = "SHARED-SUBS";
+pub(super) const SHARED_SUBSCRIPTIONS: &str = "SHARED-SUBS";
 const SOLE_CONNECTION: &str = "sole-connection-for-container";
 
 impl Amqp {

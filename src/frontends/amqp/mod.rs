@@ -11,6 +11,8 @@ mod annotations;
 mod attach;
 mod confirm;
 mod connect;
+mod consume;
+mod consumer;
 mod containers;
 mod deliver;
 mod encode;
@@ -24,9 +26,11 @@ mod render;
 mod scalar;
 mod settle;
 mod source;
+mod subscription;
 mod target;
 mod temporary;
 mod view;
+mod wire;
 
 use std::sync::Arc;
 
@@ -41,6 +45,7 @@ use crate::engine::Outgoing;
 use confirm::{Accepted, Expected};
 use connect::Sasl;
 use containers::Claim;
+use deliver::Outbound;
 use links::{Link, Links};
 use receive::Inbox;
 
@@ -68,6 +73,7 @@ pub struct Amqp {
     /// Deliveries of the peer that are accepted and not told so yet.
     accepted: Option<Accepted>,
     inbox: Inbox,
+    outbound: Outbound,
     /// Nodes made so far.
     temporaries: u64,
 }
@@ -89,6 +95,7 @@ impl Amqp {
             expected: Expected::default(),
             accepted: None,
             inbox: Inbox::default(),
+            outbound: Outbound::default(),
             temporaries: 0,
         }
     }
@@ -109,7 +116,6 @@ impl Amqp {
                 credit,
                 drain,
             } => self.credit(link, credit, drain, turn),
-            Event::Window(session) => self.window(session, turn),
             Event::Settled(settled) if settled.role == Role::Receiver => {
                 self.settled(&settled, turn);
             }
@@ -123,7 +129,8 @@ impl Amqp {
                 return Err(Ended::Goodbye);
             }
             // The others are of the client's side, or want nothing of us: a sender that settles what
-            // we have said of its deliveries, a session that has begun.
+            // we have said of its deliveries, a session that has begun. What a wider window is good
+            // for is sent when all is handled.
             _ => {}
         }
         Ok(())
@@ -182,6 +189,7 @@ impl Frontend for Amqp {
             }
         }
         self.seal(turn);
+        self.send_waiting(turn);
         let rest = input.get(at..).unwrap_or_default();
         self.inbox.needed = self.machine.needed(rest);
         Ok(if self.leaving { input.len() } else { at })
@@ -220,9 +228,12 @@ impl Frontend for Amqp {
     ) -> Result<(), Ended> {
         if let Some(id) = self.links.id_of(consumer.0) {
             let fault = refuse::consumer_end(why);
-            self.machine.detach(id, true, Some(fault), turn.output.buffer());
+            self.machine
+                .detach(id, true, Some(fault), turn.output.buffer());
             // The core has closed it already.
-            self.links.remove(id);
+            if let Some((_, Link::Consumer(consumer))) = self.links.remove(id) {
+                self.drop_consumer(*consumer, turn);
+            }
         }
         Ok(())
     }
@@ -274,6 +285,7 @@ impl Frontend for Amqp {
         self.machine.forgive_silence(turn.now.mono_ms);
         self.unpark(turn);
         self.seal(turn);
+        self.send_waiting(turn);
         Ok(())
     }
 
@@ -281,6 +293,7 @@ impl Frontend for Amqp {
         self.refuse_first_parked(turn);
         self.unpark(turn);
         self.seal(turn);
+        self.send_waiting(turn);
         Ok(())
     }
 }
