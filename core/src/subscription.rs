@@ -43,7 +43,7 @@ impl Broker {
         lane.until = options.until;
         lane.opened_after = position;
         let lane = LaneRef(self.lanes.insert(Box::new(lane)));
-        self.add_consumer(lane, queue, settle);
+        self.add_consumer(lane, queue, settle, options.priority);
         if let Some(connection) = self.connection_mut(id) {
             connection.put_lane(key, lane);
         }
@@ -143,12 +143,13 @@ impl Broker {
         }
     }
 
-    /// Joins a lane to a queue.
+    /// Joins a lane to a queue; consumers of a higher priority are served first.
     pub(crate) fn add_consumer(
         &mut self,
         lane: LaneRef,
         queue: QueueId,
         settle: SettleMode,
+        priority: i32,
     ) -> ConsumerRef {
         let consumer = ConsumerRef(self.consumers.insert(Consumer {
             lane,
@@ -157,6 +158,7 @@ impl Broker {
             parked: false,
             granted: 1,
             subscription_id: 0,
+            priority,
             links: Links::default(),
         }));
         if let Some(lane) = self.lanes.at_mut(lane.0) {
@@ -164,6 +166,7 @@ impl Broker {
         }
         if let Some(queue) = self.queues.get_mut(&queue) {
             queue.consumers.insert(consumer);
+            queue.ready.admit(priority);
             queue.ready.push_back(&mut self.consumers, consumer);
         }
         consumer
@@ -198,6 +201,7 @@ impl Broker {
         self.refuse_drain(consumer, pass);
         if let Some(queue) = self.queues.get_mut(&gone.queue) {
             queue.consumers.remove(&consumer);
+            queue.ready.dismiss(gone.priority);
             if !gone.parked {
                 queue.ready.remove(&mut self.consumers, consumer);
             }

@@ -34,7 +34,7 @@ impl Broker {
                 write_count(id, &piece, Count::default(), pass);
             }
             self.return_messages(id, piece.sequence, piece.count);
-            self.pause_if_alone(id);
+            self.pause_if_alone(id, None);
             return;
         }
         self.counts.dead_lettered += u64::from(piece.count);

@@ -11,6 +11,7 @@ mod drain;
 mod expiry;
 mod lease;
 mod note;
+mod ready;
 mod redelivery;
 mod ring;
 mod settlement;
@@ -33,6 +34,7 @@ pub(crate) use block::{AS_PUBLISHED, GRANTED_0, GRANTED_2, granted_flag};
 pub(crate) use block::{Index, JOURNALLED, MOVED, Piece, RETAINED};
 pub(crate) use delivery::room_of;
 pub(crate) use lease::{Lease, Waiter};
+pub(crate) use ready::{Level, Ready};
 pub(crate) use ring::{Links, Ring};
 pub(crate) use uncommon::Uncommon;
 
@@ -60,6 +62,17 @@ pub(crate) struct Count {
     pub(crate) attempts: u32,
     /// Times that count towards dead-lettering.
     pub(crate) failures: u32,
+}
+
+/// Everybody's share of the messages below a sequence, so that a run is spread evenly.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Share {
+    /// For the messages below this one.
+    below: u64,
+    /// How many each gets at a time.
+    count: u32,
+    /// Among the consumers of this priority.
+    priority: i32,
 }
 
 /// One queue.
@@ -92,11 +105,11 @@ pub(crate) struct Queue {
     pub(crate) waiters: VecDeque<Waiter>,
     pub(crate) consumers: BTreeSet<ConsumerRef>,
     /// Consumers to ask, in turn; the others are parked until they have credit and room again.
-    pub(crate) ready: Ring,
+    pub(crate) ready: Ready,
     /// Consumers served since a waiter was.
     pub(crate) turn: usize,
-    /// Everybody's share of the messages below this sequence, so that a run is spread evenly.
-    pub(crate) share: (u64, u32),
+    /// What each gets of a run.
+    pub(crate) share: Share,
     /// Bytes of its messages if it is [bounded](Queue::is_bounded) (law L23); others do not count.
     pub(crate) bytes: u64,
     /// What was moved here waits for this position (law L1).
@@ -142,9 +155,9 @@ impl Queue {
             expiries: BTreeMap::new(),
             waiters: VecDeque::new(),
             consumers: BTreeSet::new(),
-            ready: Ring::default(),
+            ready: Ready::default(),
             turn: 0,
-            share: (0, 0),
+            share: Share::default(),
             bytes: 0,
             moved_after: 0,
             paused_until_ms: 0,

@@ -11,6 +11,7 @@ mod nodes;
 mod notes;
 mod order;
 mod prepare;
+mod priority;
 mod random;
 mod records;
 mod retained;
