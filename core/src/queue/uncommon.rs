@@ -1,12 +1,14 @@
 //! What only queues with unusual consumers have, kept apart so that all others stay small.
 
 use crate::queue::Queue;
+use crate::queue::browse::Browsers;
 use crate::queue::drain::Drains;
 
 /// What only queues with unusual consumers have.
 #[derive(Debug, Default)]
 pub(crate) struct Uncommon {
     pub(crate) drains: Drains,
+    pub(crate) browsers: Browsers,
 }
 
 impl Queue {
