@@ -114,7 +114,10 @@ impl Broker {
         if let Some(queue) = self.next_anycast(&address) {
             return Some(queue);
         }
-        let queue = QueueName::from(&address);
+        let mut queue = QueueName::from(&address);
+        if self.queue_names.contains_key(&queue) {
+            queue = self.internal_names("$moved").ok()?.0; // A subscription has taken the name.
+        }
         Some(self.create_queue(queue, &address, RoutingType::Anycast, true, false, pass))
     }
 }

@@ -8,9 +8,7 @@ use crate::effect::{Delivery, Effect};
 use crate::ids::{ConnectionId, ConsumerKey, QueueId, Tag};
 use crate::message::Run;
 use crate::queue::turn::Taker;
-use crate::queue::{
-    AS_PUBLISHED, GRANTED_0, GRANTED_2, JOURNALLED, Kind, MOVED, Piece, Queue, RETAINED,
-};
+use crate::queue::{AS_PUBLISHED, GRANTED_0, GRANTED_2, JOURNALLED, MOVED, Piece, Queue, RETAINED};
 use crate::session::SessionRef;
 use crate::settings::Dispatch;
 use crate::store::{RunRef, Stored};
@@ -230,7 +228,7 @@ impl Broker {
             sequence: piece.sequence,
             origin,
             note: None,
-            named: matches!(state.kind, Kind::Plain | Kind::Temporary(_)),
+            named: state.is_addressable(),
         };
         Some((delivery, after))
     }

@@ -51,6 +51,8 @@ pub(crate) enum Kind {
     Session(SessionRef),
     /// Of a group of sessions that share a subscription; ends with the last of them.
     Shared,
+    /// A subscription with a name; see [`crate::named`]. Drops its oldest when full unless durable.
+    Named,
     /// Lives as long as a connection.
     Temporary(ConnectionId),
 }
@@ -172,14 +174,15 @@ impl Queue {
     pub(crate) fn is_bounded(&self) -> bool {
         match self.kind {
             Kind::Subscription => true,
-            Kind::Session(_) | Kind::Shared => !self.durable,
+            Kind::Session(_) | Kind::Shared | Kind::Named => !self.durable,
             Kind::Plain | Kind::Temporary(_) => false,
         }
     }
 
-    /// Whether others may name it: a session's queue and a subscription are their owner's.
+    /// Whether others may name it: a session's queue and a subscription without a name are their
+    /// owner's.
     pub(crate) fn is_addressable(&self) -> bool {
-        matches!(self.kind, Kind::Plain | Kind::Temporary(_))
+        matches!(self.kind, Kind::Plain | Kind::Named | Kind::Temporary(_))
     }
 
     /// The next available piece of messages that were attempted equally often, at most `max`.

@@ -34,7 +34,7 @@ pub(crate) struct Process {
 }
 
 impl Home {
-    /// An empty directory whose configuration is `config` and the five listeners.
+    /// An empty directory whose configuration is `config` and the default listeners.
     pub(crate) fn new(config: &str) -> Self {
         let directory = Arc::new(tempfile::tempdir().unwrap());
         let mut text = config.to_owned();
