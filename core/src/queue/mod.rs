@@ -5,6 +5,7 @@
 //! or *settled*. Sequence is order: durable and transient messages are numbered alike (law L5).
 
 pub(crate) mod block;
+mod browse;
 mod dead_letter;
 mod delivery;
 mod drain;
@@ -14,6 +15,7 @@ mod ready;
 mod redelivery;
 mod ring;
 mod settlement;
+mod turn;
 mod uncommon;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -35,6 +37,7 @@ pub(crate) use delivery::room_of;
 pub(crate) use lease::{Lease, Waiter};
 pub(crate) use ready::{Level, Ready};
 pub(crate) use ring::{Links, Ring};
+pub(crate) use turn::Share;
 pub(crate) use uncommon::Uncommon;
 
 /// What a queue is for.
@@ -61,17 +64,6 @@ pub(crate) struct Count {
     pub(crate) attempts: u32,
     /// Times that count towards dead-lettering.
     pub(crate) failures: u32,
-}
-
-/// Everybody's share of the messages below a sequence, so that a run is spread evenly.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Share {
-    /// For the messages below this one.
-    below: u64,
-    /// How many each gets at a time.
-    count: u32,
-    /// Among the consumers of this priority.
-    priority: i32,
 }
 
 /// One queue.

@@ -42,6 +42,9 @@ impl Broker {
         match left {
             Some(_) => self.restore(lane, &mut pieces),
             None if held => pass.answer(id, token, AT_END, Answer::Settled),
+            None if lane.is_some_and(|lane| self.is_browser(lane)) => {
+                pass.answer(id, token, 0, Answer::Settled);
+            }
             None => pass.refuse(id, token, Refusal::Unknown),
         }
         self.scratch = pieces;

@@ -2,12 +2,14 @@
 
 use crate::ids::ConnectionId;
 use crate::queue::Queue;
+use crate::queue::browse::Browsers;
 use crate::queue::drain::Drains;
 
 /// What only queues with unusual consumers have.
 #[derive(Debug, Default)]
 pub(crate) struct Uncommon {
     pub(crate) drains: Drains,
+    pub(crate) browsers: Browsers,
     /// The queue does not take what this connection publishes: its consumer's.
     pub(crate) not_from: Option<ConnectionId>,
 }

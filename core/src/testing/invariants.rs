@@ -42,6 +42,7 @@ pub(crate) fn check(broker: &Broker) {
         check_places(broker, queue, &messages);
         check_consumers(broker, queue);
         check_drains(broker, queue);
+        check_browsers(broker, queue);
     }
     for work in &broker.work {
         if let Work::Discard(queue) = work {
@@ -124,7 +125,7 @@ fn check_consumers(broker: &Broker, queue: &Queue) {
     assert_eq!(asked.len(), queue.ready.len());
     for consumer in &queue.consumers {
         let state = broker.consumers.at(consumer.0).expect("a consumer");
-        if state.parked {
+        if state.parked || state.browses {
             asked.push(*consumer);
         }
     }
@@ -146,7 +147,11 @@ fn check_consumers(broker: &Broker, queue: &Queue) {
         "a receive waits for what is there"
     );
     for consumer in &queue.consumers {
-        let lane = broker.consumers.at(consumer.0).expect("a consumer").lane;
+        let state = broker.consumers.at(consumer.0).expect("a consumer");
+        if state.browses {
+            continue;
+        }
+        let lane = state.lane;
         let lane = broker.lanes.at(lane.0).expect("a lane");
         let Some(owner) = lane.owner.filter(|_| lane.credit() > 0) else {
             continue;
@@ -182,6 +187,25 @@ fn check_drains(broker: &Broker, queue: &Queue) {
             state.queue == queue.id && state.parked && starved,
             "a drain"
         );
+    }
+}
+
+/// A browser has passed everything, or waits for credit or room.
+fn check_browsers(broker: &Broker, queue: &Queue) {
+    let browses = |consumer: &&ConsumerRef| {
+        let state = broker.consumers.at(consumer.0);
+        state.expect("a consumer").browses
+    };
+    let browsers = queue.consumers.iter().filter(browses);
+    assert_eq!(
+        browsers.clone().count(),
+        queue.consumers.len() - queue.takers()
+    );
+    for browser in browsers {
+        let state = broker.consumers.at(browser.0).expect("a consumer");
+        let all = &queue.uncommon.as_ref().expect("browsers").browsers;
+        let passed = all.cursor(*browser) >= queue.next;
+        assert!(queue.listed || state.parked || passed, "a browser");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Tests of the whole broker, by law. Where a comment says "mutant", the test was seen to fail
 //! with that one change.
 
+mod browse;
 mod destinations;
 mod drain;
 mod exactly_once;
