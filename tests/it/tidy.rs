@@ -4,12 +4,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What a part of `src/` may use: modules of this crate, and crates of ours.
-const PARTS: [(&str, &[&str], &[&str]); 12] = [
+const PARTS: [(&str, &[&str], &[&str]); 13] = [
     ("engine", &[], &["ternmq_core", "ternmq_journal"]),
     (
         "frontends/websocket",
         &["connection", "frontends"],
         &["ternmq_core"],
+    ),
+    (
+        "frontends/amqp",
+        &["engine", "frontends"],
+        &["ternmq_core", "ternmq_amqp"],
     ),
     (
         "frontends/mqtt",

@@ -8,6 +8,8 @@ mod json;
 mod message;
 mod refuse;
 mod render;
+#[cfg(test)]
+mod samples;
 mod scalar;
 mod view;
 

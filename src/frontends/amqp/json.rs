@@ -152,3 +152,6 @@ fn key_text<'a>(key: &Value<'a>) -> Option<Cow<'a, str>> {
 const GROWTH: usize = 8;
 /// For short arrays of elements without bytes.
 const ALLOWANCE: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,8 @@ mod options;
 mod receive;
 mod refuse;
 mod render;
+#[cfg(test)]
+mod samples;
 mod scalar;
 mod target;
 mod view;

@@ -170,3 +170,6 @@ pub(super) const GROUP_SEQUENCE: &str = "JMSXGroupSeq";
 pub(super) const JMS_REPLY_TO: &str = "x-opt-jms-reply-to";
 const JMS_MESSAGE_TYPE: &str = "x-opt-jms-msg-type";
 const JMS_TEXT: i128 = 5;
+
+#[cfg(test)]
+mod tests;
