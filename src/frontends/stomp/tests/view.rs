@@ -2,15 +2,17 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use ternmq_core::address::Address;
 use ternmq_core::command::RoutingType;
 use ternmq_core::dialect::Dialect;
-use ternmq_core::message::{Assurance, Envelope};
+use ternmq_core::message::{Assurance, Envelope, Run};
 use ternmq_stomp::Version;
 
-use crate::frontends::canonical::{ReplyTo, Value, View};
+use crate::frontends::canonical::{self, ReplyTo, Value, View};
 use crate::frontends::stomp::stored::{self, Writing};
 use crate::frontends::stomp::view::{headers, read};
+use crate::frontends::tests;
 
 fn envelope() -> Envelope {
     Envelope {
@@ -116,6 +118,33 @@ fn a_reply_address_is_read_as_its_sender_spells_names() {
         assert_eq!(view.reply_to, Some(expected));
         let shown = headers(&view, &envelope(), dialect);
         assert_eq!(find(&shown, "reply-to"), Some(written));
+    }
+}
+
+#[test]
+fn xp_02_xp_04_a_message_of_amqp_becomes_headers_and_json() {
+    let run = Run::single(
+        envelope(),
+        tests::AMQP,
+        Bytes::from_static(tests::AMQP_MESSAGE),
+    );
+    let view = canonical::view(&run, 0);
+    assert_eq!(&*view.body, b"{\"k\":1}");
+    let shown = headers(&view, &envelope(), Dialect::Amq);
+    for (name, value) in [
+        ("content-type", "application/json"),
+        ("correlation-id", "\0\u{fffd}"),
+        ("reply-to", "/topic/r.x"),
+        ("type", "s"),
+        ("JMSXGroupID", "g"),
+        ("JMSXGroupSeq", "2"),
+        ("JMSMessageID", "m"),
+        ("i", "-5"),
+        ("b", "true"),
+        ("d", "1.5"),
+        ("a b", "v"),
+    ] {
+        assert_eq!(find(&shown, name), Some(value), "{name}");
     }
 }
 
