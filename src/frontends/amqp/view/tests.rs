@@ -160,3 +160,13 @@ fn what_is_no_message_is_a_body() {
     assert_eq!(&*read_foreign(b"\0\0\0\x01any").body, b"any");
     assert_eq!(&*read_foreign(b"\0").body, b"");
 }
+
+/// Mutant caught: all properties shown.
+#[test]
+fn l25_more_properties_than_anybody_has_are_not_shown() {
+    let pairs = hex("a1 00 41").repeat(10_000);
+    let mut bytes = hex("00 53 74 d1 00007534 00004e20");
+    bytes.extend(pairs);
+    let seen = read(&bytes);
+    assert_eq!(seen.properties.len(), MAX_PROPERTIES);
+}
