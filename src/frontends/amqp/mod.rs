@@ -29,6 +29,8 @@ mod source;
 mod subscription;
 mod target;
 mod temporary;
+#[cfg(test)]
+mod tests;
 mod view;
 mod wire;
 
