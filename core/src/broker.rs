@@ -271,7 +271,8 @@ impl Broker {
             } => {
                 self.create_temporary(connection, address, routing, token, pass);
             }
-            Command::Drain { token, .. } | Command::LookUp { token, .. } => {
+            Command::Drain { consumer, token } => self.drain(connection, consumer, token, pass),
+            Command::LookUp { token, .. } => {
                 pass.refuse(connection, Some(token), Refusal::Unavailable);
             }
             Command::DeleteTemporary { token, .. }

@@ -234,6 +234,7 @@ impl Broker {
             .get_mut(&id)
             .map(|q| std::mem::take(&mut q.consumers));
         for consumer in consumers.unwrap_or_default() {
+            self.refuse_drain(consumer, pass);
             let Some(gone) = self.consumers.remove(consumer.0) else {
                 continue;
             };

@@ -163,6 +163,7 @@ impl Broker {
         let Some(gone) = self.consumers.at(consumer.0).copied() else {
             return;
         };
+        self.refuse_drain(consumer, pass);
         if let Some(queue) = self.queues.get_mut(&gone.queue) {
             queue.consumers.remove(&consumer);
             if !gone.parked {

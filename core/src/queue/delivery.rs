@@ -40,28 +40,41 @@ enum Taker {
 }
 
 impl Broker {
-    /// Hands out what is available in a queue until nobody wants more.
+    /// Hands out what is available in a queue until nobody wants more, then says so to those who
+    /// asked.
     pub(crate) fn pump(&mut self, id: QueueId, pass: &mut Pass<'_>) {
         if let Some(queue) = self.queues.get_mut(&id) {
             queue.listed = false;
-            if queue.paused_until_ms > self.now.mono_ms {
-                return; // A deadline lists it again.
-            }
         }
+        // A deadline lists it again when a pause is over.
+        if self.is_paused(id) || self.serve(id, pass) {
+            self.end_drains(id, pass);
+        } else {
+            self.list(id);
+        }
+    }
+
+    /// Whether a queue waits for the floor of law L11.
+    pub(crate) fn is_paused(&self, id: QueueId) -> bool {
+        let queue = self.queues.get(&id);
+        queue.is_some_and(|queue| queue.paused_until_ms > self.now.mono_ms)
+    }
+
+    /// Hands out until nobody wants more. False if the units did not reach (law L21).
+    fn serve(&mut self, id: QueueId, pass: &mut Pass<'_>) -> bool {
         loop {
             let units = pass.units();
             let Some(queue) = self.queues.get_mut(&id) else {
-                return;
+                return true;
             };
             if queue.ready.is_empty() && queue.waiters.is_empty() {
-                return;
+                return true;
             }
             let Some(piece) = queue.available(units.max(1)) else {
-                return;
+                return true;
             };
             if units == 0 {
-                self.list(id);
-                return;
+                return false;
             }
             if self.expire_if_due(id, piece, pass) {
                 continue;
@@ -72,7 +85,7 @@ impl Broker {
                     self.hand_out(id, Piece { count, ..piece }, consumer, pass);
                 }
                 Taker::Waiter => self.lease_out(id, pass),
-                Taker::Nobody => return,
+                Taker::Nobody => return true,
             }
         }
     }
@@ -153,6 +166,7 @@ impl Broker {
         let id = state.queue;
         if let Some(queue) = self.queues.get_mut(&id) {
             queue.ready.push_back(&mut self.consumers, consumer);
+            queue.list_drain(consumer);
         }
         self.list(id);
     }
@@ -262,9 +276,25 @@ impl Broker {
             return;
         };
         if let Some(lane) = self.lanes.at_mut(lane_ref.0) {
-            lane.until = until;
+            let less = std::mem::replace(&mut lane.until, until) > until;
+            let consumer = lane.consumers.first().copied().filter(|_| less);
+            if let Some(consumer) = consumer {
+                self.credit_taken(consumer);
+            }
         }
         self.lane_moved(lane_ref);
+    }
+
+    /// A consumer has less credit: if it waits for room, its drain may wait for nothing any more.
+    fn credit_taken(&mut self, consumer: ConsumerRef) {
+        let state = self.consumers.at(consumer.0);
+        let Some(id) = state.map(|state| state.queue) else {
+            return;
+        };
+        if let Some(queue) = self.queues.get_mut(&id) {
+            queue.list_drain(consumer);
+        }
+        self.list(id);
     }
 
     /// A lane has credit again: whoever waited for it may go on.

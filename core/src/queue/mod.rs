@@ -7,11 +7,13 @@
 pub(crate) mod block;
 mod dead_letter;
 mod delivery;
+mod drain;
 mod expiry;
 mod lease;
 mod redelivery;
 mod ring;
 mod settlement;
+mod uncommon;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
@@ -31,6 +33,7 @@ pub(crate) use block::{Index, JOURNALLED, MOVED, Piece, RETAINED};
 pub(crate) use delivery::room_of;
 pub(crate) use lease::{Lease, Waiter};
 pub(crate) use ring::{Links, Ring};
+pub(crate) use uncommon::Uncommon;
 
 /// What a queue is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -105,6 +108,8 @@ pub(crate) struct Queue {
     pub(crate) reaping: bool,
     /// When it became unused last, on the mono clock.
     pub(crate) unused_since_ms: u64,
+    /// Of its unusual consumers, once it had one.
+    pub(crate) uncommon: Option<Box<Uncommon>>,
 }
 
 impl Queue {
@@ -144,6 +149,7 @@ impl Queue {
             listed: false,
             reaping: false,
             unused_since_ms: 0,
+            uncommon: None,
         }
     }
 

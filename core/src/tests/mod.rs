@@ -2,6 +2,7 @@
 //! with that one change.
 
 mod destinations;
+mod drain;
 mod exactly_once;
 mod load;
 mod model;
