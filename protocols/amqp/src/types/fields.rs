@@ -132,20 +132,8 @@ impl<'a> Fields<'a> {
 
     /// Any number of symbols: one, an array of them, or none.
     pub(crate) fn symbols(&mut self) -> Result<Symbols<'a>, Error> {
-        match self.value()? {
-            None => Ok(Symbols::default()),
-            Some(Value::Symbol(name)) => Ok(Symbols(Multiple::One(name))),
-            Some(Value::Array(array)) => {
-                // Looked at here, so that going through them cannot fail.
-                for element in array.iter() {
-                    let Value::Symbol(_) = element? else {
-                        return Err(WRONG_TYPE);
-                    };
-                }
-                Ok(Symbols(Multiple::Array(array)))
-            }
-            Some(_) => Err(WRONG_TYPE),
-        }
+        let value = self.value()?;
+        value.map_or(Ok(Symbols::default()), Symbols::of)
     }
 
     /// A map, well formed to its last level: the peer may get it back.
@@ -203,6 +191,30 @@ enum Multiple<'a> {
 }
 
 impl<'a> Symbols<'a> {
+    /// Reads one symbol, or an array of them, that somebody wrote to send.
+    ///
+    /// # Errors
+    /// It is something else, or there is something behind it.
+    pub fn decode(encoded: &'a [u8]) -> Result<Self, Error> {
+        Self::of(Value::decode(encoded)?)
+    }
+
+    fn of(value: Value<'a>) -> Result<Self, Error> {
+        match value {
+            Value::Symbol(name) => Ok(Self(Multiple::One(name))),
+            Value::Array(array) => {
+                // Looked at here, so that going through them cannot fail.
+                for element in array.iter() {
+                    let Value::Symbol(_) = element? else {
+                        return Err(WRONG_TYPE);
+                    };
+                }
+                Ok(Self(Multiple::Array(array)))
+            }
+            _ => Err(WRONG_TYPE),
+        }
+    }
+
     /// Each of them.
     pub fn iter(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let (one, array) = match self.0 {
