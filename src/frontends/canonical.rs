@@ -9,13 +9,14 @@
 //! delivery count, which is in the delivery.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use bytes::Bytes;
 use ternmq_core::address::Address;
 use ternmq_core::command::RoutingType;
 use ternmq_core::message::{Format, Run};
 
-use super::{mqtt, rest, stomp};
+use super::{amqp, mqtt, rest, stomp};
 
 /// A message in the words of no protocol. Absent fields are `None`; nothing is made up.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -84,12 +85,19 @@ impl View<'_> {
     /// The body as a part of the block of its run, which is not copied for it.
     #[must_use]
     pub fn body_of(&self, run: &Run) -> Bytes {
+        match self.body_range(run) {
+            Some(range) => run.block().slice(range),
+            None => Bytes::copy_from_slice(&self.body),
+        }
+    }
+
+    /// Where the body stands in the block of its run; `None` if it was put together anew.
+    #[must_use]
+    pub fn body_range(&self, run: &Run) -> Option<Range<usize>> {
         let block = run.block();
         let start = (self.body.as_ptr() as usize).wrapping_sub(block.as_ptr() as usize);
-        match start.checked_add(self.body.len()) {
-            Some(end) if end <= block.len() && start <= end => block.slice(start..end),
-            _ => Bytes::copy_from_slice(&self.body),
-        }
+        let end = start.checked_add(self.body.len())?;
+        (end <= block.len()).then_some(start..end)
     }
 
     /// The body as text, if it is UTF-8.
@@ -117,6 +125,9 @@ fn reader(format: Format) -> Reader {
         mqtt::FORMAT_V5 => mqtt::read_v5,
         stomp::FORMAT => stomp::read,
         rest::FORMAT => rest::read,
+        amqp::FORMAT => amqp::read,
+        amqp::FORMAT_FOREIGN => amqp::read_foreign,
+        amqp::FORMAT_MQTT_NAMES => amqp::read_mqtt_names,
         _ => opaque,
     }
 }

@@ -87,9 +87,17 @@ impl Connection {
             session: id,
             handle,
         };
-        let was_ours = session
-            .link(handle)
-            .is_some_and(|link| link.state == LinkState::Detaching);
+        let own = session.link(handle);
+        let was_ours = own.is_some_and(|link| link.state == LinkState::Detaching);
+        let waits = own.is_some_and(|link| link.answered_by_caller) && !was_ours && detach.closed;
+        if waits {
+            self.begin_close(link);
+            return Ok(Some(Event::Detach {
+                link,
+                closed: true,
+                error: detach.error,
+            }));
+        }
         self.detach(link, detach.closed, None, out);
         let removed = self
             .session_mut(id)
@@ -102,6 +110,53 @@ impl Connection {
             closed: detach.closed,
             error: detach.error,
         }))
+    }
+
+    /// When the peer closes this link, the caller answers with [`Connection::answer_close`]: what the
+    /// answer promises takes its time.
+    pub fn hold_close(&mut self, link: LinkId) {
+        if let Some(link) = self.link_mut(link) {
+            link.answered_by_caller = true;
+        }
+    }
+
+    /// Answers the close of a link that was held.
+    pub fn answer_close(&mut self, id: LinkId, error: Option<Fault<'_>>, out: &mut Vec<u8>) {
+        let closed = self
+            .live_mut(id.session)
+            .and_then(|session| session.link_mut(id.handle))
+            .is_some_and(|link| {
+                link.state == LinkState::Detaching
+                    && link.answered_by_caller
+                    && link.remote_handle.is_none()
+            });
+        if !closed {
+            return;
+        }
+        self.put_fault(error, id.session.0, out, |error| {
+            Performative::Detach(Detach {
+                handle: id.handle,
+                closed: true,
+                error,
+            })
+        });
+        if let Some(session) = self.session_mut(id.session) {
+            session.remove(id.handle);
+        }
+    }
+
+    /// The peer has closed a link and is not answered yet; its name and the peer's handle are free.
+    fn begin_close(&mut self, id: LinkId) {
+        let Some(link) = self.link_mut(id) else {
+            return;
+        };
+        link.state = LinkState::Detaching;
+        let key = Self::name_key(&link.name, link.role);
+        self.forget_name(&key, id);
+        if let Some(session) = self.session_mut(id.session) {
+            session.free_remote_handle(id.handle);
+            session.forget_deliveries(id.handle);
+        }
     }
 
     /// The peer's end: answered, unless it answers ours.

@@ -7,7 +7,7 @@ use super::{
     MESSAGE_ANNOTATIONS, MessageProperties, PROPERTIES, SEQUENCE, VALUE,
 };
 use crate::error::Error;
-use crate::types::{Descriptor, Fields, Map, Reader, Value};
+use crate::types::{Descriptor, Fields, MAX_DEPTH, Map, Reader, Value, check_value};
 
 /// What a body is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -153,6 +153,29 @@ impl Sections {
             return 0..0;
         };
         first.start..parts.next_back().unwrap_or(first).end
+    }
+
+    /// Walks what is passed on to its last level, the content of data sections aside: a value that
+    /// is broken inside would break the connection of whoever reads it.
+    ///
+    /// # Errors
+    /// Something cannot be read.
+    pub fn check(&self, message: &[u8]) -> Result<(), Error> {
+        let is_walked = matches!(self.body_kind, BodyKind::Sequence | BodyKind::Value);
+        let parts = [
+            &self.message_annotations,
+            &self.properties,
+            &self.application_properties,
+            if is_walked { &self.body } else { &(0..0) },
+            &self.footer,
+        ];
+        for part in parts {
+            let mut reader = Reader::new(message.get(part.clone()).unwrap_or_default());
+            while !reader.is_empty() {
+                check_value(&mut reader, MAX_DEPTH)?;
+            }
+        }
+        Ok(())
     }
 
     /// The header; its defaults if there is none.

@@ -55,6 +55,8 @@ pub(crate) struct Link {
     pub(crate) tags: Tags,
     /// Of a link on which we send: messages that wait for credit, as far as the caller says.
     pub(crate) available: Option<u32>,
+    /// The caller answers when the peer closes it.
+    pub(crate) answered_by_caller: bool,
 }
 
 impl Link {
@@ -73,6 +75,7 @@ impl Link {
             drain: false,
             max_message_size: 0,
             partial: None,
+            answered_by_caller: false,
             tags: Tags::default(),
             available: None,
         }

@@ -161,14 +161,19 @@ impl Session {
         Ok(())
     }
 
-    /// A link is gone: its handles are free, and its deliveries forgotten.
-    pub(crate) fn remove(&mut self, handle: u32) -> Option<Link> {
-        let link = self.links.get_mut(handle as usize)?.take()?;
-        if let Some(remote) = link.remote_handle
-            && let Some(place) = self.handles.get_mut(remote as usize)
-        {
+    /// The peer calls a link nothing any more.
+    pub(crate) fn free_remote_handle(&mut self, handle: u32) {
+        let link = self.link_mut(handle);
+        let remote = link.and_then(|link| link.remote_handle.take());
+        if let Some(place) = remote.and_then(|remote| self.handles.get_mut(remote as usize)) {
             *place = None;
         }
+    }
+
+    /// A link is gone: its handles are free, and its deliveries forgotten.
+    pub(crate) fn remove(&mut self, handle: u32) -> Option<Link> {
+        self.free_remote_handle(handle);
+        let link = self.links.get_mut(handle as usize)?.take()?;
         self.forget_deliveries(handle);
         Some(link)
     }

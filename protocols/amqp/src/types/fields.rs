@@ -132,8 +132,20 @@ impl<'a> Fields<'a> {
 
     /// Any number of symbols: one, an array of them, or none.
     pub(crate) fn symbols(&mut self) -> Result<Symbols<'a>, Error> {
-        let value = self.value()?;
-        value.map_or(Ok(Symbols::default()), Symbols::of)
+        match self.value()? {
+            None => Ok(Symbols::default()),
+            Some(Value::Symbol(name)) => Ok(Symbols(Multiple::One(name))),
+            Some(Value::Array(array)) => {
+                // Looked at here, so that going through them cannot fail.
+                for element in array.iter() {
+                    let Value::Symbol(_) = element? else {
+                        return Err(WRONG_TYPE);
+                    };
+                }
+                Ok(Symbols(Multiple::Array(array)))
+            }
+            Some(_) => Err(WRONG_TYPE),
+        }
     }
 
     /// A map, well formed to its last level: the peer may get it back.
@@ -191,28 +203,18 @@ enum Multiple<'a> {
 }
 
 impl<'a> Symbols<'a> {
-    /// Reads one symbol, or an array of them, that somebody wrote to send.
+    /// Those of an encoded value: a symbol, an array of symbols, or null.
     ///
     /// # Errors
-    /// It is something else, or there is something behind it.
+    /// It is something else.
     pub fn decode(encoded: &'a [u8]) -> Result<Self, Error> {
-        Self::of(Value::decode(encoded)?)
-    }
-
-    fn of(value: Value<'a>) -> Result<Self, Error> {
-        match value {
-            Value::Symbol(name) => Ok(Self(Multiple::One(name))),
-            Value::Array(array) => {
-                // Looked at here, so that going through them cannot fail.
-                for element in array.iter() {
-                    let Value::Symbol(_) = element? else {
-                        return Err(WRONG_TYPE);
-                    };
-                }
-                Ok(Self(Multiple::Array(array)))
-            }
-            _ => Err(WRONG_TYPE),
-        }
+        let mut fields = Fields {
+            left: 1,
+            reader: Reader::new(encoded),
+        };
+        let symbols = fields.symbols()?;
+        fields.finish()?;
+        Ok(symbols)
     }
 
     /// Each of them.

@@ -21,6 +21,7 @@ pub use writer::{
     put_text, put_timestamp, put_uint, put_ulong, put_value,
 };
 
+pub(crate) use check::check_value;
 pub(crate) use fields::{Fields, required};
 pub(crate) use reader::Reader;
 pub(crate) use writer::put_composite;

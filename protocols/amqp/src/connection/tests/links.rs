@@ -301,3 +301,34 @@ fn r38_each_side_says_when_it_settles() {
     let left: Vec<_> = server.machine.links(SessionId(0)).collect();
     assert_eq!(left, [link(0), link(2), link(3)]);
 }
+
+/// What a close of the peer promises may take time: the answer is the caller's then. Name and
+/// handle are free at once.
+// Mutant: `session.remove` taken out of `answer_close`.
+#[test]
+fn r43_a_close_that_is_held_is_answered_by_the_caller() {
+    let mut server = Server::begun();
+    server.send(0, attach("a", 3, Role::Receiver));
+    let link = LinkId {
+        session: SessionId(0),
+        handle: 0,
+    };
+    server.machine.hold_close(link);
+    server.clear();
+    server.send(0, detach(3, true));
+    assert_eq!(server.seen, ["detach 0 true"]);
+    assert!(server.said().is_empty());
+    server.send(0, attach("a", 3, Role::Receiver));
+    assert_eq!(server.seen[1], "attach 1 a");
+    server.clear();
+    server.machine.answer_close(link, None, &mut server.out);
+    server.machine.answer_close(link, None, &mut server.out);
+    assert_eq!(server.said(), ["0 detach 0 closed true"]);
+    // A suspension promises nothing.
+    server.send(0, attach("b", 4, Role::Receiver));
+    assert_eq!(server.seen, ["attach 0 b"]);
+    server.machine.hold_close(link);
+    server.clear();
+    server.send(0, detach(4, false));
+    assert_eq!(server.said(), ["0 detach 0 closed false"]);
+}
