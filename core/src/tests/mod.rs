@@ -8,6 +8,8 @@ mod exactly_once;
 mod load;
 mod model;
 mod named;
+mod nodes;
+mod notes;
 mod order;
 mod prepare;
 mod priority;
