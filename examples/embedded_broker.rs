@@ -14,6 +14,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let sets = [
         format!("storage.data_dir='{}'", data_dir.display()),
         "listeners.mqtt.bind='127.0.0.1:0'".into(),
+        "listeners.amqp.bind='127.0.0.1:0'".into(),
         "listeners.stomp.bind='127.0.0.1:0'".into(),
         "listeners.auto.bind='127.0.0.1:0'".into(),
         "listeners.websocket.bind='127.0.0.1:0'".into(),

@@ -90,7 +90,7 @@ impl Broker {
         };
         let lane = self.sessions.at(session.0).map(|session| session.lane);
         let lane = lane.ok_or(Refusal::Unknown)?;
-        let consumer = self.add_consumer(lane, queue, SettleMode::Explicit);
+        let consumer = self.add_consumer(lane, queue, SettleMode::Explicit, 0);
         self.list(queue);
         Ok(consumer)
     }

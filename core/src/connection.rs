@@ -1,14 +1,12 @@
 //! What the core keeps of a connection: its lanes, its session and the room in its outbox.
 
-use crate::address::{Address, QueueName};
+use crate::address::Address;
 use crate::broker::{Broker, Pass};
-use crate::command::{Close, Command, RoutingType};
+use crate::command::{Close, Command};
 use crate::consumer::{ConsumerRef, LaneRef};
-use crate::effect::Answer;
-use crate::error::Refusal;
 use crate::ids::{ConnectionId, ConsumerKey, QueueId, Token};
 use crate::message::Run;
-use crate::queue::{Kind, room_of};
+use crate::queue::room_of;
 use crate::session::SessionRef;
 
 /// One connection.
@@ -198,41 +196,6 @@ impl Broker {
         }
     }
 
-    /// A queue or topic that lives as long as this connection (temporary destinations).
-    pub(crate) fn create_temporary(
-        &mut self,
-        id: ConnectionId,
-        address: Address,
-        routing: RoutingType,
-        token: Option<Token>,
-        pass: &mut Pass<'_>,
-    ) {
-        let held = self.connection(id).map_or(0, |c| c.temporaries.len());
-        if self.addresses.get(&address).is_some()
-            || self.queue_names.contains_key(&QueueName::from(&address))
-            || held >= self.limits.max_subscriptions
-            || self.addresses.len() >= self.limits.max_addresses
-            || self.queues.len() >= self.limits.max_queues
-        {
-            return pass.refuse(id, token, Refusal::DestinationExists);
-        }
-        let queue = match routing {
-            RoutingType::Anycast => self.new_queue((&address).into(), &address, routing, |queue| {
-                queue.kind = Kind::Temporary(id);
-            }),
-            RoutingType::Multicast => QueueId(0),
-        };
-        let state = self.address_state(&address);
-        state.owner = Some(id);
-        state.multicast |= routing == RoutingType::Multicast;
-        self.routes.change();
-        if let Some(connection) = self.connection_mut(id) {
-            connection.temporaries.push((address, queue));
-        }
-        let position = pass.position();
-        pass.answer(id, token, position, Answer::Created);
-    }
-
     /// The connection is gone (laws L10, L11).
     pub(crate) fn close(
         &mut self,
@@ -287,28 +250,6 @@ impl Broker {
             }
             connection.lanes.pop();
             self.end_lane(lane, pass);
-        }
-        true
-    }
-
-    /// Ends the temporary destinations of a connection that is going. False if the units did not
-    /// reach.
-    fn end_temporaries(&mut self, id: ConnectionId, pass: &mut Pass<'_>) -> bool {
-        while let Some(connection) = self.connection_mut(id)
-            && !connection.temporaries.is_empty()
-        {
-            if pass.spend(1) == 0 {
-                return false;
-            }
-            let Some((address, queue)) = connection.temporaries.pop() else {
-                break;
-            };
-            self.delete_queue(queue, pass);
-            if let Some(state) = self.addresses.get_mut(&address) {
-                state.owner = None;
-                state.multicast = false;
-            }
-            self.forget_address(&address);
         }
         true
     }

@@ -119,6 +119,8 @@ pub(crate) struct Consumer {
     pub(crate) granted: u8,
     /// Told with each message; 0 is none.
     pub(crate) subscription_id: u32,
+    /// Those of a higher number are served first.
+    pub(crate) priority: i32,
     /// Its place among those its queue asks.
     pub(crate) links: Links,
 }

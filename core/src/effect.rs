@@ -77,7 +77,7 @@ pub struct Target {
 }
 
 /// Messages handed to a lane.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Delivery {
     /// The lane.
     pub consumer: ConsumerKey,

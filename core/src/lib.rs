@@ -29,6 +29,7 @@ pub mod large_map;
 pub mod limits;
 pub mod map;
 pub mod message;
+mod named;
 mod pass;
 mod publish;
 mod queue;
@@ -44,6 +45,7 @@ mod slots;
 mod store;
 mod subscription;
 mod subscription_ids;
+mod temporary;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

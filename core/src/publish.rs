@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::address::{Address, QueueName};
 use crate::broker::{AT_END, Broker, Pass};
-use crate::command::{Command, Publish, Retain};
+use crate::command::{Command, Publish, Retain, SendMode};
 use crate::effect::Answer;
 use crate::error::{Limit, Refusal};
-use crate::ids::{ConnectionId, QueueId};
+use crate::ids::{ConnectionId, QueueId, Token};
 use crate::message::Run;
 use crate::queue::JOURNALLED;
 use crate::record;
@@ -31,6 +32,31 @@ impl Broker {
                 None
             }
         }
+    }
+
+    /// Makes what a publish to a destination needs, or refuses what it would be refused for. A queue
+    /// made so and not used goes like any other.
+    pub(crate) fn prepare(
+        &mut self,
+        id: ConnectionId,
+        (address, queue): (&Address, Option<&QueueName>),
+        mode: SendMode,
+        token: Option<Token>,
+        pass: &mut Pass<'_>,
+    ) {
+        let found = match queue {
+            Some(queue) => self.named_queue(address, queue, None).map(|_| ()),
+            None => self.sides(address, mode, pass).map(|_| ()),
+        };
+        if let Err(why) = found {
+            return pass.refuse(id, token, why);
+        }
+        let made = self.addresses.get(address);
+        if let Some(&queue) = made.and_then(|state| state.anycast.first()) {
+            self.reap_if_unused(queue);
+        }
+        let position = pass.position();
+        pass.answer(id, token, position, Answer::Prepared);
     }
 
     /// Routes and stores a run of messages and answers, if there is room for its records and

@@ -129,11 +129,14 @@ impl Broker {
             match owner {
                 Some(session) => queue.kind = Kind::Session(session),
                 None if put.shared.is_some() => queue.kind = Kind::Shared,
+                None if put.named.is_some() => queue.kind = Kind::Named,
                 None => {}
             }
         });
         if let Some(key) = put.shared {
             self.bind_shared(put.id, key);
+        } else if let Some(named) = put.named.filter(|_| owner.is_none()) {
+            self.bind_named(put.id, named);
         }
         if let Some(session) = owner {
             self.adopt_queue(session, put.id);

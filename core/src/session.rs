@@ -391,7 +391,7 @@ impl Broker {
         };
         state.queue = Some(queue);
         let lane = state.lane;
-        self.add_consumer(lane, queue, SettleMode::Explicit);
+        self.add_consumer(lane, queue, SettleMode::Explicit, 0);
     }
 
     /// The connection of a session has ended.

@@ -10,7 +10,7 @@ use ternmq_core::settings::AddressRule;
 use super::listeners::{Listener, ProxyProtocol};
 use super::size::ByteSize;
 use super::source::KeyPath;
-use super::{Config, Mqtt};
+use super::{Amqp, Config, Mqtt};
 
 /// A value that cannot be used.
 #[derive(Debug)]
@@ -120,6 +120,7 @@ fn check_frames(config: &Config) -> Result<(), Violation> {
     let frames = &config.limits.max_frame_bytes;
     let named = [
         ("mqtt", frames.mqtt),
+        ("amqp", frames.amqp),
         ("stomp", frames.stomp),
         ("http", frames.http),
         ("websocket", frames.websocket),
@@ -131,6 +132,36 @@ fn check_frames(config: &Config) -> Result<(), Violation> {
             let allowed = format!("1KiB to {most}, a quarter of storage.segment_size");
             let key = KeyPath::dotted("limits.max_frame_bytes").key(name);
             return Err(violation(key, format!("{size} is out of range"), allowed));
+        }
+    }
+    Ok(())
+}
+
+fn check_amqp(amqp: &Amqp) -> Result<(), Violation> {
+    check_numbers(
+        "amqp",
+        [
+            ("credit", amqp.credit, 1..=100_000),
+            ("max_unsettled", amqp.max_unsettled, 1..=1_000_000),
+        ],
+    )?;
+    if amqp.idle_timeout_ms > 0 {
+        let idle = [("idle_timeout_ms", amqp.idle_timeout_ms, 1_000..=HOUR_MS)];
+        check_numbers("amqp", idle)?;
+    }
+    if amqp.mechanisms.is_empty() {
+        let key = KeyPath::dotted("amqp.mechanisms");
+        let allowed = "some of \"PLAIN\", \"ANONYMOUS\", \"EXTERNAL\"";
+        return Err(violation(key, "nobody could connect", allowed));
+    }
+    for (name, list) in [
+        ("anycast_prefixes", &amqp.anycast_prefixes),
+        ("multicast_prefixes", &amqp.multicast_prefixes),
+    ] {
+        if list.len() > 16 || list.iter().any(String::is_empty) {
+            let key = KeyPath::dotted("amqp").key(name);
+            let allowed = "at most 16 texts, none of them empty";
+            return Err(violation(key, "not a list of prefixes", allowed));
         }
     }
     Ok(())
@@ -161,6 +192,7 @@ fn check_protocols(config: &Config) -> Result<(), Violation> {
         ],
     )?;
     check_mqtt_names(mqtt)?;
+    check_amqp(&config.amqp)?;
     let [send, hear] = stomp.heart_beat_ms;
     check_numbers(
         "stomp",

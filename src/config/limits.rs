@@ -59,6 +59,8 @@ pub struct Limits {
 pub struct FrameLimits {
     /// MQTT packet.
     pub mqtt: Option<ByteSize>,
+    /// AMQP message.
+    pub amqp: Option<ByteSize>,
     /// STOMP frame.
     pub stomp: Option<ByteSize>,
     /// HTTP request body.

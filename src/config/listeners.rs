@@ -38,6 +38,8 @@ pub enum ProxyProtocol {
 pub enum Protocol {
     /// MQTT 3.1.1 and 5.0.
     Mqtt,
+    /// AMQP 1.0.
+    Amqp,
     /// STOMP 1.0 to 1.2.
     Stomp,
     /// REST, server-sent events, metrics, health, and WebSocket upgrades.
@@ -61,6 +63,7 @@ impl Protocol {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Mqtt => "mqtt",
+            Self::Amqp => "amqp",
             Self::Stomp => "stomp",
             Self::Http => "http",
             Self::WebSocket => "websocket",
@@ -104,7 +107,7 @@ impl<'de> Visitor<'de> for ProtocolsVisitor {
     type Value = Protocols;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("\"auto\", or a list of \"mqtt\", \"stomp\", \"http\", \"websocket\"")
+        f.write_str("\"auto\", or a list of \"mqtt\", \"amqp\", \"stomp\", \"http\", \"websocket\"")
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Protocols, E> {
@@ -212,6 +215,7 @@ pub(super) fn defaults() -> BTreeMap<String, Listener> {
     };
     BTreeMap::from([
         listener("mqtt", 1883, only(Protocol::Mqtt)),
+        listener("amqp", 5672, only(Protocol::Amqp)),
         listener("stomp", 61613, only(Protocol::Stomp)),
         listener("auto", 61616, Protocols::Auto),
         listener("websocket", 61614, only(Protocol::WebSocket)),

@@ -9,6 +9,7 @@
 //! No `flatten` and no untagged enums in the sections: they lose the places.
 
 mod addresses;
+mod amqp;
 mod check;
 mod environment;
 mod error;
@@ -36,6 +37,7 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 pub use addresses::{AddressSection, QueueSection};
+pub use amqp::{Amqp, Mechanism};
 pub use environment::Variable;
 pub use error::{ConfigError, MAX_FILE_BYTES, MAX_SET_BYTES, Place, Problem};
 pub use limits::{FrameLimits, Limits};
@@ -62,6 +64,8 @@ pub struct Config {
     pub storage: Storage,
     /// `[mqtt]`.
     pub mqtt: Mqtt,
+    /// `[amqp]`.
+    pub amqp: Amqp,
     /// `[stomp]`.
     pub stomp: Stomp,
     /// `[rest]`.
@@ -122,6 +126,7 @@ impl Config {
         let frames = &self.limits.max_frame_bytes;
         let written = match protocol {
             Protocol::Mqtt => frames.mqtt,
+            Protocol::Amqp => frames.amqp,
             Protocol::Stomp => frames.stomp,
             Protocol::Http => frames.http,
             Protocol::WebSocket => frames.websocket,
@@ -135,7 +140,7 @@ impl Config {
     }
 }
 
-/// The server without arguments: the five listeners of design 9 on 127.0.0.1, state in `./data`.
+/// The server without arguments: the six listeners of design 9 on 127.0.0.1, state in `./data`.
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -143,6 +148,7 @@ impl Default for Config {
             limits: Limits::default(),
             storage: Storage::default(),
             mqtt: Mqtt::default(),
+            amqp: Amqp::default(),
             stomp: Stomp::default(),
             rest: Rest::default(),
             logging: Logging::default(),
@@ -166,6 +172,8 @@ struct Document {
     storage: Storage,
     #[serde(default)]
     mqtt: Mqtt,
+    #[serde(default)]
+    amqp: Amqp,
     #[serde(default)]
     stomp: Stomp,
     #[serde(default)]
@@ -205,6 +213,7 @@ impl Document {
             limits: self.limits,
             storage: self.storage,
             mqtt: self.mqtt,
+            amqp: self.amqp,
             stomp: self.stomp,
             rest: self.rest,
             logging: self.logging,

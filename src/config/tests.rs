@@ -83,6 +83,7 @@ fn defaults_are_those_of_design_9() {
         .collect();
     let only = |protocol| Protocols::Only(vec![protocol]);
     let expected = [
+        ("amqp", "127.0.0.1:5672".to_owned(), &only(Protocol::Amqp)),
         ("auto", "127.0.0.1:61616".to_owned(), &Protocols::Auto),
         ("http", "127.0.0.1:8161".to_owned(), &only(Protocol::Http)),
         ("mqtt", "127.0.0.1:1883".to_owned(), &only(Protocol::Mqtt)),
@@ -228,7 +229,7 @@ fn a_file_with_listeners_lists_all_of_them() {
     assert!(!config.listeners["mqtt"].protocols.offers(Protocol::Http));
     assert!(config.listeners["extra"].protocols.offers(Protocol::Http));
     let arguments_only = set(&["listeners.stomp.bind=127.0.0.1:0"]).unwrap();
-    assert_eq!(arguments_only.listeners.len(), 5);
+    assert_eq!(arguments_only.listeners.len(), 6);
     assert_eq!(arguments_only.listeners["stomp"].bind.port(), 0);
 }
 

@@ -244,6 +244,7 @@ impl<T: Transport> Connection<T> {
             }
             self.frontend.handle_answer(token, answer, &mut turn)?;
         }
+        self.frontend.handle_answers_end(&mut turn);
         for (consumer, why) in released.consumers_ended.drain(..) {
             self.frontend
                 .handle_consumer_ended(consumer, why, &mut turn)?;

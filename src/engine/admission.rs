@@ -93,6 +93,13 @@ pub(crate) fn block(mut charge: Charge, bytes: &[u8]) -> Bytes {
     charged(charge, bytes.into())
 }
 
+/// The same of bytes that were gathered for it: what they have above their length is given back,
+/// mostly without a copy.
+pub(crate) fn gathered(mut charge: Charge, bytes: Vec<u8>) -> Bytes {
+    charge.shrink(bytes.len());
+    charged(charge, bytes.into())
+}
+
 fn charged(charge: Charge, bytes: Box<[u8]>) -> Bytes {
     Bytes::from_owner(Block {
         bytes,

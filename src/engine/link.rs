@@ -84,6 +84,11 @@ impl Link {
         admission::block(charge, bytes)
     }
 
+    /// [`Link::block`] of bytes that were gathered one by one.
+    pub fn gathered(&self, charge: Charge, bytes: Vec<u8>) -> Bytes {
+        admission::gathered(charge, bytes)
+    }
+
     /// Sets whom to wake. Before the first [`Link::take`], and whenever the task changes.
     pub fn set_waker(&self, waker: &Waker) {
         if let Some(outbox) = self.outbox() {

@@ -238,6 +238,11 @@ impl Engine {
         Ok(link)
     }
 
+    /// The largest body, in bytes, that one publish may have.
+    pub fn largest_publish(&self) -> usize {
+        self.shared.largest_publish()
+    }
+
     /// Reads the clocks.
     pub fn now(&self) -> Now {
         self.shared.clock.now()

@@ -289,8 +289,10 @@ impl Shared {
         };
         let mut contents = outbox.contents.lock();
         if contents.is_open(call.id.generation) {
-            // A receive may wait for long, and confirms nothing.
-            let waits = |command: &&Command| !matches!(command, Command::Receive(_));
+            // Receives and drains may wait for long, and confirm nothing.
+            let waits = |command: &&Command| {
+                !matches!(command, Command::Receive(_) | Command::Drain { .. })
+            };
             for token in call.commands.iter().filter(waits).filter_map(token) {
                 contents.await_answer(token);
             }

@@ -9,7 +9,6 @@
 //!
 //! REST is no byte protocol and does not come through here: its handlers use a link of their own.
 
-#[path = "amqp/convert.rs"]
 pub mod amqp;
 pub mod canonical;
 pub mod mqtt;
@@ -71,6 +70,9 @@ pub trait Frontend: Send {
         answer: Answer,
         turn: &mut Turn<'_>,
     ) -> Result<(), Ended>;
+
+    /// All answers that are due have been handled: what was gathered from them is encoded.
+    fn handle_answers_end(&mut self, _turn: &mut Turn<'_>) {}
 
     /// Encodes messages for the client and marks their ends with [`Output::mark`] if anything
     /// hangs on their being written (law L10). Of a consumer that it has cancelled or been told the
@@ -215,6 +217,8 @@ pub enum Carrier {
 pub enum ByteProtocol {
     /// MQTT 3.1.1 and 5.0.
     Mqtt,
+    /// AMQP 1.0.
+    Amqp,
     /// STOMP 1.0 to 1.2.
     Stomp,
 }
@@ -225,6 +229,7 @@ impl ByteProtocol {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Mqtt => "mqtt",
+            Self::Amqp => "amqp",
             Self::Stomp => "stomp",
         }
     }

@@ -24,7 +24,6 @@ pub(super) enum Detected {
 /// Known strangers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Foreign {
-    Amqp,
     OpenWire,
     Core,
     Tls,
@@ -35,12 +34,11 @@ impl Foreign {
     /// What the log tells the operator.
     pub(super) fn advice(self) -> &'static str {
         match self {
-            Self::Amqp => "AMQP is not spoken by this version; MQTT, STOMP and HTTP are",
             Self::OpenWire => {
-                "OpenWire (the ActiveMQ Classic client) is not spoken; use a STOMP or MQTT client"
+                "OpenWire (the ActiveMQ Classic client) is not spoken; use an AMQP, STOMP or MQTT client"
             }
             Self::Core => {
-                "Artemis CORE (the Artemis JMS client) is not spoken; use a STOMP or MQTT client"
+                "Artemis CORE (the Artemis JMS client) is not spoken; use an AMQP (Qpid JMS), STOMP or MQTT client"
             }
             Self::Tls => "a TLS handshake on a listener without TLS",
             Self::Unknown => "the first bytes belong to no protocol of this listener",
@@ -85,13 +83,13 @@ fn openwire_or_core(first: &[u8]) -> Option<Detected> {
 /// Text protocols begin with a word in capitals; what follows it tells them apart: the CONNECT of
 /// STOMP ends its line, a method of HTTP does not.
 fn word(text: &[u8]) -> Option<Detected> {
-    for (magic, foreign) in [
-        (&b"AMQP"[..], Foreign::Amqp),
-        (b"ARTEMIS", Foreign::Core),
-        (b"HORNETQ", Foreign::Core),
+    for (magic, detected) in [
+        (&b"AMQP"[..], Detected::Byte(ByteProtocol::Amqp)),
+        (b"ARTEMIS", Detected::Foreign(Foreign::Core)),
+        (b"HORNETQ", Detected::Foreign(Foreign::Core)),
     ] {
         if text.starts_with(magic) {
-            return Some(Detected::Foreign(foreign));
+            return Some(detected);
         }
     }
     let length = text.iter().take_while(|byte| byte.is_ascii_uppercase());

@@ -318,12 +318,14 @@ impl Acceptor {
     fn is_http_alone(&self) -> bool {
         self.router().is_some()
             && !self.offers(ByteProtocol::Mqtt)
+            && !self.offers(ByteProtocol::Amqp)
             && !self.offers(ByteProtocol::Stomp)
     }
 
     fn offers(&self, protocol: ByteProtocol) -> bool {
         let configured = match protocol {
             ByteProtocol::Mqtt => Protocol::Mqtt,
+            ByteProtocol::Amqp => Protocol::Amqp,
             ByteProtocol::Stomp => Protocol::Stomp,
         };
         self.protocols.offers(configured) && self.hall.registry.has(protocol)
@@ -347,6 +349,7 @@ impl Acceptor {
 fn byte_protocol(protocol: Protocol) -> Option<ByteProtocol> {
     match protocol {
         Protocol::Mqtt => Some(ByteProtocol::Mqtt),
+        Protocol::Amqp => Some(ByteProtocol::Amqp),
         Protocol::Stomp => Some(ByteProtocol::Stomp),
         Protocol::Http | Protocol::WebSocket => None,
     }

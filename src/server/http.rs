@@ -116,6 +116,6 @@ REST         POST   /v1/queues/{q}/messages   /v1/topics/{t}/messages
              POST   /v1/leases/{lease}/nack    /v1/leases:settle
 SSE          GET    /v1/queues/{q}/events      /v1/topics/{t}/events
              POST   /v1/queues/{q}/events:ack
-WebSocket    / /ws /mqtt /stomp
-             subprotocols mqtt mqttv3.1 v12.stomp v11.stomp v10.stomp stomp
+WebSocket    / /ws /mqtt /amqp /stomp
+             subprotocols mqtt mqttv3.1 amqp v12.stomp v11.stomp v10.stomp stomp
 ";

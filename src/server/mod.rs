@@ -26,6 +26,7 @@ use tokio::time::Instant;
 use crate::config::{Config, Protocol, Protocols};
 use crate::connection::{Counters, Environment};
 use crate::engine::{Engine, EngineError, RealVfs};
+use crate::frontends::amqp::Amqp;
 use crate::frontends::mqtt::{Mqtt, SysValues};
 use crate::frontends::stomp::Stomp;
 use crate::frontends::{ByteProtocol, Registry};
@@ -257,11 +258,16 @@ async fn serve(config: Config) -> Result<(), ServerError> {
 /// The front-ends of this build.
 fn registry(config: &Config, engine: &Engine) -> Result<Registry, ServerError> {
     let mut registry = Registry::default();
+    let largest = engine.largest_publish();
     let (engine, started) = (engine.clone(), engine.now());
     let values = SysValues::new(move || sys::values(&engine, started));
     let mqtt = Arc::new(options::mqtt(config, values)?);
     registry.insert(ByteProtocol::Mqtt, move |_| {
         Box::new(Mqtt::new(Arc::clone(&mqtt)))
+    });
+    let amqp = Arc::new(options::amqp(config, largest)?);
+    registry.insert(ByteProtocol::Amqp, move |_| {
+        Box::new(Amqp::new(Arc::clone(&amqp)))
     });
     let stomp = Arc::new(options::stomp(config)?);
     registry.insert(ByteProtocol::Stomp, move |_| {
@@ -303,6 +309,7 @@ fn bind(
     for (name, listener) in &config.listeners {
         let spoken = [
             hall.registry.has(ByteProtocol::Mqtt) && listener.protocols.offers(Protocol::Mqtt),
+            hall.registry.has(ByteProtocol::Amqp) && listener.protocols.offers(Protocol::Amqp),
             hall.registry.has(ByteProtocol::Stomp) && listener.protocols.offers(Protocol::Stomp),
             listener.protocols.offers(Protocol::Http),
             listener.protocols.offers(Protocol::WebSocket),

@@ -1,5 +1,6 @@
 //! From the configuration to the options of the parts.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,9 +12,10 @@ use ternmq_core::dialect::Dialect;
 use ternmq_core::limits::Limits;
 
 use super::ServerError;
-use crate::config::{Config, Protocol, Wildcards};
+use crate::config::{Config, Mechanism, Protocol, Wildcards};
 use crate::connection::ConnectionOptions;
 use crate::engine::{Engine, EngineOptions, Seed};
+use crate::frontends::amqp::{AmqpOptions, Containers, Mechanisms, Names};
 use crate::frontends::mqtt::{MqttOptions, SysValues};
 use crate::frontends::rest::{RestLimits, RestOptions, RestState};
 use crate::frontends::stomp::StompOptions;
@@ -106,6 +108,50 @@ pub(super) fn mqtt(config: &Config, sys: SysValues) -> Result<MqttOptions, Serve
     })
 }
 
+/// Of the AMQP front-end; `largest` is the largest body that one publish may have.
+///
+/// # Errors
+/// The system has no randomness.
+pub(super) fn amqp(config: &Config, largest: usize) -> Result<AmqpOptions, ServerError> {
+    let usize_of = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    let amqp = &config.amqp;
+    let offers = |mechanism| amqp.mechanisms.contains(&mechanism);
+    let mut epoch = [0; 4];
+    fill_random(&mut epoch)?;
+    Ok(AmqpOptions {
+        max_message_bytes: usize_of(config.max_frame_bytes(Protocol::Amqp)).min(largest),
+        max_links: config.limits.max_subscriptions_per_connection as usize,
+        names: Names {
+            dialect: dialect(amqp.wildcards),
+            max_bytes: config.limits.max_name_bytes as usize,
+            anycast_prefixes: prefixes(&amqp.anycast_prefixes),
+            multicast_prefixes: prefixes(&amqp.multicast_prefixes),
+        },
+        read_ahead_bytes: usize_of(config.limits.read_ahead_bytes.0),
+        credit: amqp.credit,
+        max_unsettled: amqp.max_unsettled,
+        idle_timeout_ms: amqp.idle_timeout_ms,
+        mechanisms: Mechanisms {
+            external: offers(Mechanism::External),
+            plain: offers(Mechanism::Plain),
+            anonymous: offers(Mechanism::Anonymous),
+        },
+        boot_epoch: u32::from_le_bytes(epoch),
+        containers: Containers::default(),
+    })
+}
+
+fn prefixes(texts: &[String]) -> Cow<'static, [Cow<'static, str>]> {
+    texts.iter().cloned().map(Cow::Owned).collect()
+}
+
+fn dialect(wildcards: Wildcards) -> Dialect {
+    match wildcards {
+        Wildcards::Amq => Dialect::Amq,
+        Wildcards::Mqtt => Dialect::Mqtt,
+    }
+}
+
 /// Of the STOMP front-end.
 ///
 /// # Errors
@@ -122,10 +168,7 @@ pub(super) fn stomp(config: &Config) -> Result<StompOptions, ServerError> {
         max_name_bytes: config.limits.max_name_bytes as usize,
         read_ahead_bytes: usize_of(config.limits.read_ahead_bytes.0),
         heart_beat: StompOptions::heart_beat(send_ms, receive_ms),
-        dialect: match config.stomp.wildcards {
-            Wildcards::Amq => Dialect::Amq,
-            Wildcards::Mqtt => Dialect::Mqtt,
-        },
+        dialect: dialect(config.stomp.wildcards),
         prefetch: config.stomp.prefetch,
         server: config.stomp.server_header.then(|| server.to_owned()),
         boot_epoch: u32::from_le_bytes(epoch),

@@ -67,7 +67,7 @@ impl World {
 }
 
 fn config(dir: &std::path::Path, sets: &[&str]) -> Config {
-    let mut all: Vec<String> = ["mqtt", "stomp", "auto", "websocket", "http"]
+    let mut all: Vec<String> = ["mqtt", "amqp", "stomp", "auto", "websocket", "http"]
         .iter()
         .map(|name| format!("listeners.{name}.bind=\"127.0.0.1:0\""))
         .collect();

@@ -45,7 +45,7 @@ fn v2(client: [u8; 4], port: u16) -> Vec<u8> {
 }
 
 fn start() -> Process {
-    let sets = ["mqtt", "stomp", "auto", "websocket"]
+    let sets = ["mqtt", "amqp", "stomp", "auto", "websocket"]
         .map(|name| format!("listeners.{name}.proxy_protocol=required"));
     let mut sets: Vec<&str> = sets.iter().map(String::as_str).collect();
     sets.push("logging.level=debug");

@@ -12,14 +12,14 @@ const PARTS: [(&str, &[&str], &[&str]); 13] = [
         &["ternmq_core"],
     ),
     (
-        "frontends/amqp",
-        &["engine", "frontends"],
-        &["ternmq_core", "ternmq_amqp"],
-    ),
-    (
         "frontends/mqtt",
         &["engine", "frontends"],
         &["ternmq_core", "ternmq_mqtt"],
+    ),
+    (
+        "frontends/amqp",
+        &["engine", "frontends"],
+        &["ternmq_core", "ternmq_amqp"],
     ),
     (
         "frontends/stomp",

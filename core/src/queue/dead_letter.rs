@@ -34,7 +34,7 @@ impl Broker {
                 write_count(id, &piece, Count::default(), pass);
             }
             self.return_messages(id, piece.sequence, piece.count);
-            self.pause_if_alone(id);
+            self.pause_if_alone(id, None);
             return;
         }
         self.counts.dead_lettered += u64::from(piece.count);
@@ -114,7 +114,10 @@ impl Broker {
         if let Some(queue) = self.next_anycast(&address) {
             return Some(queue);
         }
-        let queue = QueueName::from(&address);
+        let mut queue = QueueName::from(&address);
+        if self.queue_names.contains_key(&queue) {
+            queue = self.internal_names("$moved").ok()?.0; // A subscription has taken the name.
+        }
         Some(self.create_queue(queue, &address, RoutingType::Anycast, true, false, pass))
     }
 }

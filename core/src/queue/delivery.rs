@@ -8,7 +8,7 @@ use crate::effect::{Delivery, Effect};
 use crate::ids::{ConnectionId, ConsumerKey, QueueId, Tag};
 use crate::message::Run;
 use crate::queue::{
-    AS_PUBLISHED, GRANTED_0, GRANTED_2, JOURNALLED, Kind, MOVED, Piece, Queue, RETAINED,
+    AS_PUBLISHED, GRANTED_0, GRANTED_2, JOURNALLED, Level, MOVED, Piece, Queue, RETAINED, Share,
 };
 use crate::session::SessionRef;
 use crate::settings::Dispatch;
@@ -40,28 +40,41 @@ enum Taker {
 }
 
 impl Broker {
-    /// Hands out what is available in a queue until nobody wants more.
+    /// Hands out what is available in a queue until nobody wants more, then says so to those who
+    /// asked.
     pub(crate) fn pump(&mut self, id: QueueId, pass: &mut Pass<'_>) {
         if let Some(queue) = self.queues.get_mut(&id) {
             queue.listed = false;
-            if queue.paused_until_ms > self.now.mono_ms {
-                return; // A deadline lists it again.
-            }
         }
+        // A deadline lists it again when a pause is over.
+        if self.is_paused(id) || self.serve(id, pass) {
+            self.end_drains(id, pass);
+        } else {
+            self.list(id);
+        }
+    }
+
+    /// Whether a queue waits for the floor of law L11.
+    pub(crate) fn is_paused(&self, id: QueueId) -> bool {
+        let queue = self.queues.get(&id);
+        queue.is_some_and(|queue| queue.paused_until_ms > self.now.mono_ms)
+    }
+
+    /// Hands out until nobody wants more. False if the units did not reach (law L21).
+    fn serve(&mut self, id: QueueId, pass: &mut Pass<'_>) -> bool {
         loop {
             let units = pass.units();
             let Some(queue) = self.queues.get_mut(&id) else {
-                return;
+                return true;
             };
             if queue.ready.is_empty() && queue.waiters.is_empty() {
-                return;
+                return true;
             }
             let Some(piece) = queue.available(units.max(1)) else {
-                return;
+                return true;
             };
             if units == 0 {
-                self.list(id);
-                return;
+                return false;
             }
             if self.expire_if_due(id, piece, pass) {
                 continue;
@@ -72,34 +85,28 @@ impl Broker {
                     self.hand_out(id, Piece { count, ..piece }, consumer, pass);
                 }
                 Taker::Waiter => self.lease_out(id, pass),
-                Taker::Nobody => return,
+                Taker::Nobody => return true,
             }
         }
     }
 
-    /// Whose turn it is, and how many messages of a piece it gets: everyone who is ready gets an
-    /// equal share, so that a run is spread as single messages would be. Who cannot take any is
-    /// parked and not asked again before it can.
+    /// Whose turn it is, and how many messages of a piece it gets: everyone who is ready and has the
+    /// highest priority gets an equal share, so that a run is spread as single messages would be.
+    /// Who cannot take any is parked and not asked again before it can.
     fn taker(&mut self, id: QueueId, piece: Piece) -> Taker {
         loop {
             let Some(queue) = self.queues.get_mut(&id) else {
                 return Taker::Nobody;
             };
-            let waiting = !queue.waiters.is_empty();
-            if waiting && queue.turn >= queue.ready.len() {
+            let level = queue.ready.level();
+            if queue.is_waiters_turn(level) {
                 queue.turn = 0;
                 return Taker::Waiter;
             }
-            let places = queue.ready.len() + usize::from(waiting);
             let Some(consumer) = queue.ready.pop_front(&mut self.consumers) else {
                 return Taker::Nobody;
             };
-            if piece.sequence >= queue.share.0 {
-                let places = u32::try_from(places).unwrap_or(u32::MAX);
-                let end = piece.sequence + u64::from(piece.count);
-                queue.share = (end, piece.count.div_ceil(places));
-            }
-            let count = piece.count.min(queue.share.1);
+            let count = queue.share(piece, level);
             let count = self.readiness(consumer, Piece { count, ..piece });
             if count > 0 {
                 if let Some(queue) = self.queues.get_mut(&id) {
@@ -153,6 +160,7 @@ impl Broker {
         let id = state.queue;
         if let Some(queue) = self.queues.get_mut(&id) {
             queue.ready.push_back(&mut self.consumers, consumer);
+            queue.list_drain(consumer);
         }
         self.list(id);
     }
@@ -251,7 +259,7 @@ impl Broker {
             sequence: piece.sequence,
             origin,
             note: None,
-            named: matches!(state.kind, Kind::Plain | Kind::Temporary(_)),
+            named: state.is_addressable(),
         };
         Some((delivery, after))
     }
@@ -262,9 +270,25 @@ impl Broker {
             return;
         };
         if let Some(lane) = self.lanes.at_mut(lane_ref.0) {
-            lane.until = until;
+            let less = std::mem::replace(&mut lane.until, until) > until;
+            let consumer = lane.consumers.first().copied().filter(|_| less);
+            if let Some(consumer) = consumer {
+                self.credit_taken(consumer);
+            }
         }
         self.lane_moved(lane_ref);
+    }
+
+    /// A consumer has less credit: if it waits for room, its drain may wait for nothing any more.
+    fn credit_taken(&mut self, consumer: ConsumerRef) {
+        let state = self.consumers.at(consumer.0);
+        let Some(id) = state.map(|state| state.queue) else {
+            return;
+        };
+        if let Some(queue) = self.queues.get_mut(&id) {
+            queue.list_drain(consumer);
+        }
+        self.list(id);
     }
 
     /// A lane has credit again: whoever waited for it may go on.
@@ -306,6 +330,36 @@ impl Broker {
         if !state.replays.is_empty() && !std::mem::replace(&mut state.replay_listed, true) {
             self.work.push_back(Work::Replay(session));
         }
+    }
+}
+
+impl Queue {
+    /// Receives count as one consumer of priority 0.
+    fn is_waiters_turn(&self, level: Option<Level>) -> bool {
+        if self.waiters.is_empty() {
+            return false;
+        }
+        level.is_none_or(|level| match level.priority {
+            0 => self.turn >= level.len,
+            priority => priority < 0,
+        })
+    }
+
+    /// How many messages of a piece one of the consumers of a level gets.
+    fn share(&mut self, piece: Piece, level: Option<Level>) -> u32 {
+        let Level { priority, len } = level.unwrap_or_default();
+        let share = &mut self.share;
+        if piece.sequence >= share.below || priority != share.priority {
+            let waiting = !self.waiters.is_empty() && priority == 0;
+            let places = (len + usize::from(waiting)).max(1);
+            let places = u32::try_from(places).unwrap_or(u32::MAX);
+            *share = Share {
+                below: piece.sequence + u64::from(piece.count),
+                count: piece.count.div_ceil(places),
+                priority,
+            };
+        }
+        piece.count.min(share.count)
     }
 }
 

@@ -7,11 +7,14 @@
 pub(crate) mod block;
 mod dead_letter;
 mod delivery;
+mod drain;
 mod expiry;
 mod lease;
+mod ready;
 mod redelivery;
 mod ring;
 mod settlement;
+mod uncommon;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
@@ -30,7 +33,9 @@ pub(crate) use block::{AS_PUBLISHED, GRANTED_0, GRANTED_2, granted_flag};
 pub(crate) use block::{Index, JOURNALLED, MOVED, Piece, RETAINED};
 pub(crate) use delivery::room_of;
 pub(crate) use lease::{Lease, Waiter};
+pub(crate) use ready::{Level, Ready};
 pub(crate) use ring::{Links, Ring};
+pub(crate) use uncommon::Uncommon;
 
 /// What a queue is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,6 +48,8 @@ pub(crate) enum Kind {
     Session(SessionRef),
     /// Of a group of sessions that share a subscription; ends with the last of them.
     Shared,
+    /// A subscription with a name; see [`crate::named`]. Drops its oldest when full unless durable.
+    Named,
     /// Lives as long as a connection.
     Temporary(ConnectionId),
 }
@@ -54,6 +61,17 @@ pub(crate) struct Count {
     pub(crate) attempts: u32,
     /// Times that count towards dead-lettering.
     pub(crate) failures: u32,
+}
+
+/// Everybody's share of the messages below a sequence, so that a run is spread evenly.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Share {
+    /// For the messages below this one.
+    below: u64,
+    /// How many each gets at a time.
+    count: u32,
+    /// Among the consumers of this priority.
+    priority: i32,
 }
 
 /// One queue.
@@ -86,11 +104,11 @@ pub(crate) struct Queue {
     pub(crate) waiters: VecDeque<Waiter>,
     pub(crate) consumers: BTreeSet<ConsumerRef>,
     /// Consumers to ask, in turn; the others are parked until they have credit and room again.
-    pub(crate) ready: Ring,
+    pub(crate) ready: Ready,
     /// Consumers served since a waiter was.
     pub(crate) turn: usize,
-    /// Everybody's share of the messages below this sequence, so that a run is spread evenly.
-    pub(crate) share: (u64, u32),
+    /// What each gets of a run.
+    pub(crate) share: Share,
     /// Bytes of its messages if it is [bounded](Queue::is_bounded) (law L23); others do not count.
     pub(crate) bytes: u64,
     /// What was moved here waits for this position (law L1).
@@ -105,6 +123,8 @@ pub(crate) struct Queue {
     pub(crate) reaping: bool,
     /// When it became unused last, on the mono clock.
     pub(crate) unused_since_ms: u64,
+    /// Of its unusual consumers, once it had one.
+    pub(crate) uncommon: Option<Box<Uncommon>>,
 }
 
 impl Queue {
@@ -134,9 +154,9 @@ impl Queue {
             expiries: BTreeMap::new(),
             waiters: VecDeque::new(),
             consumers: BTreeSet::new(),
-            ready: Ring::default(),
+            ready: Ready::default(),
             turn: 0,
-            share: (0, 0),
+            share: Share::default(),
             bytes: 0,
             moved_after: 0,
             paused_until_ms: 0,
@@ -144,6 +164,7 @@ impl Queue {
             listed: false,
             reaping: false,
             unused_since_ms: 0,
+            uncommon: None,
         }
     }
 
@@ -161,14 +182,15 @@ impl Queue {
     pub(crate) fn is_bounded(&self) -> bool {
         match self.kind {
             Kind::Subscription => true,
-            Kind::Session(_) | Kind::Shared => !self.durable,
+            Kind::Session(_) | Kind::Shared | Kind::Named => !self.durable,
             Kind::Plain | Kind::Temporary(_) => false,
         }
     }
 
-    /// Whether others may name it: a session's queue and a subscription are their owner's.
+    /// Whether others may name it: a session's queue and a subscription without a name are their
+    /// owner's.
     pub(crate) fn is_addressable(&self) -> bool {
-        matches!(self.kind, Kind::Plain | Kind::Temporary(_))
+        matches!(self.kind, Kind::Plain | Kind::Named | Kind::Temporary(_))
     }
 
     /// The next available piece of messages that were attempted equally often, at most `max`.

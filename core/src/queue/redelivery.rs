@@ -8,7 +8,7 @@ use crate::consumer::{ConsumerRef, Inflight, LaneRef, split};
 use crate::deadline::Deadline;
 use crate::effect::MoveReason;
 use crate::ids::QueueId;
-use crate::queue::{Count, JOURNALLED, Piece};
+use crate::queue::{Count, JOURNALLED, Piece, Queue};
 use crate::record::{self, CountRecord};
 use crate::settings::{AddressSettings, DeliveryAttempts};
 
@@ -124,13 +124,16 @@ impl Broker {
         limited && exhausted
     }
 
-    /// If a queue has one consumer only, what it gave back waits for the floor before it sees it again.
-    pub(crate) fn pause_if_alone(&mut self, id: QueueId) {
+    /// If a queue has nobody who would get before `consumer` what it gave back, that waits for the
+    /// floor before it is seen again. `None`: whoever would get it at all.
+    pub(crate) fn pause_if_alone(&mut self, id: QueueId, consumer: Option<ConsumerRef>) {
         let due = self.now.mono_ms + FLOOR_MS;
+        let state = consumer.and_then(|consumer| self.consumers.at(consumer.0));
+        let priority = state.map_or(i32::MIN, |state| state.priority);
         let Some(queue) = self.queues.get_mut(&id) else {
             return;
         };
-        if queue.consumers.len() == 1 && queue.waiters.is_empty() && queue.paused_until_ms < due {
+        if queue.comes_straight_back(priority) && queue.paused_until_ms < due {
             queue.paused_until_ms = due;
             self.deadlines.set(due, Deadline::Pump(id));
         }
@@ -227,6 +230,14 @@ impl Broker {
     /// A redelivery delay has passed.
     pub(crate) fn redeliver(&mut self, id: QueueId, sequence: u64, count: u32) {
         self.return_messages(id, sequence, count);
+    }
+}
+
+impl Queue {
+    /// Whether a consumer of this priority would be the next to get what it gave back.
+    fn comes_straight_back(&self, priority: i32) -> bool {
+        let taken_by_receive = !self.waiters.is_empty() && priority <= 0;
+        self.ready.members(self.consumers.len(), priority) == 1 && !taken_by_receive
     }
 }
 

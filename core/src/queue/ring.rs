@@ -1,4 +1,4 @@
-//! The consumers that a queue asks, in turn: a list linked through the table of consumers, so that
+//! Consumers that are asked in turn: a list linked through the table of consumers, so that
 //! one of ten thousand leaves as cheaply as the first (law L21).
 
 use crate::consumer::{Consumer, ConsumerRef};
@@ -43,6 +43,11 @@ impl Ring {
         self.link(table, before, Some(consumer));
         self.last = Some(consumer);
         self.len += 1;
+    }
+
+    /// The first.
+    pub(crate) fn front(&self) -> Option<ConsumerRef> {
+        self.first
     }
 
     /// Takes the first out.

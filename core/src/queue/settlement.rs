@@ -134,12 +134,12 @@ impl Broker {
             Outcome::Released => {
                 self.ask_last(piece.consumer);
                 self.return_messages(piece.queue, piece.sequence, piece.count);
-                self.pause_if_alone(piece.queue);
+                self.pause_if_alone(piece.queue, Some(piece.consumer));
             }
             Outcome::Failed { delay_ms } => {
                 self.ask_last(piece.consumer);
                 self.fail(piece.queue, piece.part(), delay_ms, pass);
-                self.pause_if_alone(piece.queue);
+                self.pause_if_alone(piece.queue, Some(piece.consumer));
             }
             Outcome::Undeliverable { failed: false } => {
                 self.end_piece(piece, Outcome::Released, pass);

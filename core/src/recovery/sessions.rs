@@ -170,7 +170,7 @@ impl Broker {
         queue: Option<QueueId>,
     ) -> Option<ConsumerRef> {
         let lane = self.sessions.at(session.0)?.lane;
-        Some(self.add_consumer(lane, queue?, SettleMode::Explicit))
+        Some(self.add_consumer(lane, queue?, SettleMode::Explicit, 0))
     }
 
     fn recover_filter(

@@ -41,6 +41,7 @@ pub(crate) fn check(broker: &Broker) {
         messages.iter().for_each(&mut refer);
         check_places(broker, queue, &messages);
         check_consumers(broker, queue);
+        check_drains(broker, queue);
     }
     for work in &broker.work {
         if let Work::Discard(queue) = work {
@@ -161,6 +162,25 @@ fn check_consumers(broker: &Broker, queue: &Queue) {
             0,
             "a consumer of {} waits for what is there",
             queue.name.as_str()
+        );
+    }
+}
+
+/// A drain waits for room, or for the queue to be handed out.
+fn check_drains(broker: &Broker, queue: &Queue) {
+    let Some(uncommon) = &queue.uncommon else {
+        return;
+    };
+    assert!(queue.listed || uncommon.drains.listed() == 0, "drains");
+    for consumer in uncommon.drains.waiting() {
+        let state = broker.consumers.at(consumer.0).expect("a consumer");
+        let lane = broker.lanes.at(state.lane.0).expect("a lane");
+        let owner = lane.owner.expect("a connection");
+        let connection = broker.connection(owner).expect("a connection");
+        let starved = connection.starved.contains(&consumer);
+        assert!(
+            state.queue == queue.id && state.parked && starved,
+            "a drain"
         );
     }
 }

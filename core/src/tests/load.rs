@@ -280,7 +280,7 @@ fn l21_leases_and_counts_of_a_queue_that_goes_are_let_go_with_its_messages() {
     assert_eq!(shell.broker.store.len(), 0);
 }
 
-// Mutant: `piece.sequence >= queue.share.0` replaced by `true` in `taker`.
+// Mutant: `piece.sequence >= share.below` replaced by `true` in `share`.
 #[test]
 fn runs_are_spread_evenly_and_cut_by_credit() {
     let mut shell = Shell::new();

@@ -2,10 +2,14 @@
 //! with that one change.
 
 mod destinations;
+mod drain;
 mod exactly_once;
 mod load;
 mod model;
+mod named;
 mod order;
+mod prepare;
+mod priority;
 mod random;
 mod records;
 mod retained;
@@ -13,4 +17,5 @@ mod routing;
 mod sessions;
 mod settlement;
 mod shared;
+mod temporary;
 mod wills;

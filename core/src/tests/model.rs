@@ -46,6 +46,8 @@ pub(super) struct Lane {
     pub(super) queues: Vec<usize>,
     pub(super) on_write: bool,
     pub(super) window: u32,
+    /// Tags from here on may not follow.
+    pub(super) until: Tag,
     pub(super) next_tag: Tag,
     pub(super) written: Tag,
     /// Up to here a connection that lost its session may have written.
@@ -150,6 +152,7 @@ impl Model {
             assert_eq!(seen.tag, state.next_tag, "{seen:?}");
             assert_eq!(seen.attempts, messages[place].attempts, "{seen:?}");
             assert!(held < state.window as usize, "{seen:?} is above the window");
+            assert!(seen.tag < state.until, "{seen:?} is above the credit");
             assert!(!seen.duplicate, "{seen:?}");
             state.next_tag += 1;
             messages[place].state = out;

@@ -24,6 +24,8 @@ const ANYCAST: [&str; 4] = ["DLQ", "a.one", "a.two", "a.three"];
 const TOPICS: [&str; 3] = ["t.x", "t.y", "t.x.deep"];
 const FILTERS: [&str; 4] = ["t.x", "t.*", "t.#", "t.y"];
 const SESSIONS: usize = 3;
+/// Tokens of drains, less the key of the consumer.
+const DRAINS: u64 = 1_000;
 
 /// A session as the model knows it: the last is not durable.
 struct Session {
@@ -44,6 +46,8 @@ struct Run {
     subscriptions: Vec<(usize, usize)>,
     sessions: Vec<Session>,
     generations: Vec<u32>,
+    /// Drains not answered, or not known to have been dropped with their connection.
+    drains: u64,
     /// Room taken and not given back, per slot.
     outstanding: Vec<u64>,
     /// Print every command and check after each (`TERNMQ_MODEL_TRACE=1`).
@@ -71,6 +75,7 @@ impl Run {
             subscriptions: Vec::new(),
             sessions: Vec::new(),
             generations: vec![1; SLOTS as usize],
+            drains: 0,
             outstanding: vec![0; SLOTS as usize],
             trace: number("TERNMQ_MODEL_TRACE", 0) == 1,
         };
@@ -120,6 +125,7 @@ impl Run {
             queues: Vec::new(),
             on_write,
             window,
+            until: Tag::MAX,
             next_tag: 1,
             written: 0,
             handed: 0,
@@ -157,6 +163,17 @@ impl Run {
                     for seen in seen(one).iter().filter(|seen| seen.tag != 0) {
                         self.model.delivered(seen);
                     }
+                }
+                Effect::Answer {
+                    connection,
+                    token,
+                    answer: Answer::Drained { next },
+                    ..
+                } => {
+                    let key = u32::try_from(token.0 - DRAINS).unwrap();
+                    let lane = self.model.lane_of(connection.slot, key).expect("a lane");
+                    assert_eq!(*next, self.model.lane(lane).next_tag, "drained");
+                    self.drains = self.drains.checked_sub(1).expect("one answer each");
                 }
                 Effect::Answer {
                     answer: Answer::Received(leased),
@@ -201,7 +218,8 @@ impl Run {
             38..41 => self.cancel(slot),
             41..66 => self.settle(slot),
             66..76 => self.written_and_room(slot),
-            76..79 => self.close(slot),
+            76..78 => self.close(slot),
+            78 => self.credit_and_drain(slot),
             79..83 => self.attach(slot),
             83..87 => self.bind(slot),
             87..89 => self.unbind(slot),
@@ -323,7 +341,10 @@ impl Run {
             source,
             settle,
             prefetch: window,
-            options: ConsumeOptions::default(),
+            options: ConsumeOptions {
+                priority: [0, 0, 0, 3, -2][self.pick(5)],
+                ..ConsumeOptions::default()
+            },
             token: None,
         };
         self.run(slot, vec![Command::Consume(consume)]);
@@ -434,6 +455,33 @@ impl Run {
         self.outstanding[slot as usize] -= back;
         commands.push(Command::Room(u32::try_from(back).unwrap()));
         self.run(slot, commands);
+    }
+
+    /// A consumer gets more or less credit and may ask to be told when nothing is left; it is told
+    /// once, now or when there is room.
+    fn credit_and_drain(&mut self, slot: u32) {
+        let Some((lane, key, _)) = self.lane(slot).filter(|(_, key, _)| *key != 0) else {
+            return;
+        };
+        let state = self.model.lane(lane);
+        let next = state.next_tag;
+        let until = next + self.below(20);
+        self.model.lane(lane).until = until;
+        let consumer = ConsumerKey(key);
+        let mut commands = vec![Command::Credit { consumer, until }];
+        if self.chance(70) {
+            let token = Token(DRAINS + u64::from(key));
+            self.drains += 1;
+            commands.push(Command::Drain { consumer, token });
+        }
+        self.run(slot, commands);
+        let out = self.outstanding[slot as usize];
+        let room = Command::Room(u32::try_from(out).unwrap());
+        self.outstanding[slot as usize] = 0;
+        self.run(slot, vec![room]);
+        self.model.lane(lane).until = Tag::MAX;
+        let until = Tag::MAX;
+        self.run(slot, vec![Command::Credit { consumer, until }]);
     }
 
     fn close(&mut self, slot: u32) {

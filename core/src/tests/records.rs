@@ -12,6 +12,7 @@ use crate::dialect::Dialect;
 use crate::effect::{MoveReason, Origin};
 use crate::ids::QueueId;
 use crate::message::{Assurance, Envelope, Format, Run};
+use crate::named::Named;
 use crate::queue::{Count, Index};
 use crate::record::{
     BindingRecord, CountRecord, MoveRecord, Moved, QueueRecord, RefRecord, SessionRecord,
@@ -87,6 +88,9 @@ proptest! {
             auto_created,
             session: owned.then(|| Arc::clone(&session)),
             shared: queued.then(|| (Arc::clone(&session), Filter::from(&address(&names.1)))),
+            named: replaying.then(|| Named {
+                filter: Filter::from(&address(&names.2)), shared: owned, no_local,
+            }),
         };
         prop_assert_eq!(QueueRecord::read(record.encode().bytes()), Some(record));
         let expiry_ms = expiry_ms.map(u64::from);

@@ -53,6 +53,8 @@ pub enum Error {
     UnattachedHandle,
     /// What the specification forbids on a link (`amqp:not-allowed`).
     NotAllowed(Section),
+    /// A delivery to be settled in two steps on a link where one was agreed (`amqp:invalid-field`).
+    SettlesSecond,
     /// More deliveries than credit (`amqp:link:transfer-limit-exceeded`).
     TransferLimit(Section),
     /// A message larger than was announced (`amqp:link:message-size-exceeded`).
@@ -65,6 +67,10 @@ pub enum Error {
     OutOfHandles,
     /// A session for which we have no channel left (`amqp:resource-limit-exceeded`).
     OutOfChannels,
+    /// More deliveries that are not settled than the limit (`amqp:resource-limit-exceeded`).
+    TooManyUnsettled,
+    /// What is to be said does not fit a frame that the peer takes (`amqp:frame-size-too-small`).
+    FrameSizeTooSmall,
 }
 
 impl Error {
@@ -79,8 +85,10 @@ impl Error {
             | Self::Impatient
             | Self::TooManyLinks
             | Self::OutOfHandles
-            | Self::OutOfChannels => "amqp:resource-limit-exceeded",
-            Self::InvalidField(_) => "amqp:invalid-field",
+            | Self::OutOfChannels
+            | Self::TooManyUnsettled => "amqp:resource-limit-exceeded",
+            Self::FrameSizeTooSmall => "amqp:frame-size-too-small",
+            Self::InvalidField(_) | Self::SettlesSecond => "amqp:invalid-field",
             Self::WindowViolation => "amqp:session:window-violation",
             Self::ErrantLink(_) => "amqp:session:errant-link",
             Self::HandleInUse => "amqp:session:handle-in-use",
@@ -111,8 +119,9 @@ impl Error {
             Self::HandleInUse | Self::UnattachedHandle | Self::TooManyLinks | Self::MessageSize => {
                 "T 2.7.3"
             }
-            Self::OutOfHandles => "T 2.7.2",
-            Self::OutOfChannels => "T 2.7.1",
+            Self::OutOfHandles | Self::TooManyUnsettled => "T 2.7.2",
+            Self::OutOfChannels | Self::FrameSizeTooSmall => "T 2.7.1",
+            Self::SettlesSecond => "T 2.7.5",
             Self::Stolen => "T 2.6.1",
         }
     }
@@ -135,8 +144,11 @@ impl Error {
             | Self::ErrantLink(_)
             | Self::HandleInUse
             | Self::UnattachedHandle
-            | Self::OutOfHandles => Scope::Session,
+            | Self::OutOfHandles
+            | Self::TooManyUnsettled => Scope::Session,
             Self::NotAllowed(_)
+            | Self::SettlesSecond
+            | Self::FrameSizeTooSmall
             | Self::TransferLimit(_)
             | Self::MessageSize
             | Self::Stolen
@@ -162,12 +174,15 @@ impl Error {
             Self::HandleInUse => "the handle is in use",
             Self::UnattachedHandle => "no link is attached to the handle",
             Self::NotAllowed(_) => "not allowed on this link",
+            Self::SettlesSecond => "the receiver of this link settles first",
             Self::TransferLimit(_) => "more deliveries than the link credit",
             Self::MessageSize => "the message is too large",
             Self::Stolen => "the link was attached again elsewhere",
             Self::TooManyLinks => "too many links",
             Self::OutOfHandles => "no handle is left",
             Self::OutOfChannels => "no channel is left",
+            Self::TooManyUnsettled => "too many deliveries are not settled",
+            Self::FrameSizeTooSmall => "it does not fit the largest frame",
         }
     }
 }

@@ -8,7 +8,8 @@ use crate::types::Symbols;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u16);
 
-/// A link of a connection: its session and our handle.
+/// A link of a connection: its session and our handle. Ordered by session first, so that what a
+/// caller keeps of the links of a session that ends is a range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkId {
     /// The session.

@@ -22,7 +22,7 @@ pub struct Limits {
     pub incoming_window: u32,
     /// Largest message in bytes; 0 is any (T 2.7.3).
     pub max_message_size: u64,
-    /// Deliveries of a session that are sent and not settled.
+    /// Deliveries of a session that are not settled, in each direction.
     pub max_unsettled: u32,
     /// The first transfer id and delivery count (RFC 1982 numbers; tests begin near their end).
     pub first_id: u32,

@@ -112,9 +112,9 @@ fn listeners_that_cover_each_other_are_found() {
     }
 }
 
-/// Five listeners on ports of the system's choice but the ones set.
+/// The default listeners on ports of the system's choice but the ones set.
 fn free(sets: &[&str]) -> Config {
-    let names = ["auto", "http", "mqtt", "stomp", "websocket"];
+    let names = ["amqp", "auto", "http", "mqtt", "stomp", "websocket"];
     let all: Vec<String> = names
         .iter()
         .map(|name| format!("listeners.{name}.bind=127.0.0.1:0"))

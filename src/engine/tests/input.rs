@@ -16,8 +16,9 @@ type Op = (u8, u16, u16);
 /// A connection and what it has not been told yet.
 struct Peer {
     client: Client,
-    /// In the order of the commands; a receive may be answered out of order.
+    /// In the order of the commands.
     open: VecDeque<u64>,
+    /// Receives and drains, which may be answered out of order.
     receives: BTreeSet<u64>,
     leases: Vec<LeaseId>,
 }
@@ -162,7 +163,7 @@ fn some_publish(a: u16, b: u16, token: Option<Token>) -> Command {
 
 /// A command of a connection, if the operation is one.
 fn command((kind, a, b): Op, peer: &mut Peer) -> Option<Command> {
-    Some(match kind % 16 {
+    Some(match kind % 17 {
         0..4 => some_publish(a, b, peer.token()),
         4 => Command::Consume(Consume {
             consumer: ConsumerKey(u32::from(a % 4)),
@@ -260,6 +261,13 @@ fn command((kind, a, b): Op, peer: &mut Peer) -> Option<Command> {
             consumer: key(a),
             until: Tag::from(b % 50),
         },
+        15 => {
+            // It may wait for room, so it is answered in its own time.
+            let token = peer.client.next_token();
+            peer.receives.insert(token.0);
+            let consumer = key(a);
+            Command::Drain { consumer, token }
+        }
         _ => return None,
     })
 }

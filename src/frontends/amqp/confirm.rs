@@ -8,8 +8,8 @@ use ternmq_core::ids::Token;
 
 use super::Amqp;
 use super::attach::Reply;
+use super::consumer::ConsumerExpect;
 use super::receive::Sent;
-use super::source::ConsumerExpect;
 use crate::frontends::Turn;
 
 /// Answers that may be outstanding before no more input is read.

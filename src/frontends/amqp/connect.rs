@@ -4,7 +4,7 @@ use ternmq_amqp::types::{Map, Symbols, Value, put_map, put_symbol, put_symbols, 
 use ternmq_amqp::{Fault, Open, SaslCode};
 
 use super::Amqp;
-use super::refuse::{INTERNAL, INVALID_FIELD};
+use super::refuse::INVALID_FIELD;
 use crate::frontends::{Ended, Turn};
 
 /// How far SASL is.
@@ -18,8 +18,8 @@ pub(super) enum Sasl {
 
 /// Extensions that this side offers in every open.
 const OFFERED: [&str; 3] = [ANONYMOUS_RELAY, SHARED_SUBSCRIPTIONS, SOLE_CONNECTION];
-const ANONYMOUS_RELAY: &str = "ANONYMOUS-RELAY";
-const SHARED_SUBSCRIPTIONS: &str = "SHARED-SUBS";
+pub(super) const ANONYMOUS_RELAY: &str = "ANONYMOUS-RELAY";
+pub(super) const SHARED_SUBSCRIPTIONS: &str = "SHARED-SUBS";
 const SOLE_CONNECTION: &str = "sole-connection-for-container";
 
 impl Amqp {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ternmq_amqp::{LinkId, SessionId};
 use ternmq_core::ids::{ConsumerKey, Tag};
 
-use super::source::Consumer;
+use super::consumer::Consumer;
 use super::target::Producer;
 
 /// What a link is to the broker.

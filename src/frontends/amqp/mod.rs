@@ -11,7 +11,10 @@ mod annotations;
 mod attach;
 mod confirm;
 mod connect;
+mod consume;
+mod consumer;
 mod containers;
+mod deliver;
 mod encode;
 mod json;
 mod links;
@@ -23,13 +26,18 @@ mod render;
 #[cfg(test)]
 mod samples;
 mod scalar;
+mod settle;
+mod source;
+mod subscription;
 mod target;
+mod temporary;
 mod view;
+mod wire;
 
 use std::sync::Arc;
 
 use ternmq_amqp::{Connection, Error, Event, Fault, LinkId, Role, SessionId};
-use ternmq_core::command::{Close, Command};
+use ternmq_core::command::Close;
 use ternmq_core::effect::{Answer, ConsumerEnd};
 use ternmq_core::ids::{ConsumerKey, Token};
 
@@ -39,13 +47,14 @@ use crate::engine::Outgoing;
 use confirm::{Accepted, Expected};
 use connect::Sasl;
 use containers::Claim;
+use deliver::Outbound;
 use links::{Link, Links};
 use receive::Inbox;
 
 pub use address::Names;
 pub use containers::Containers;
 pub use message::{FORMAT, FORMAT_FOREIGN, FORMAT_MQTT_NAMES};
-pub use options::AmqpOptions;
+pub use options::{AmqpOptions, Mechanisms};
 pub use view::{read, read_foreign, read_mqtt_names};
 
 /// The front-end of one connection.
@@ -66,6 +75,9 @@ pub struct Amqp {
     /// Deliveries of the peer that are accepted and not told so yet.
     accepted: Option<Accepted>,
     inbox: Inbox,
+    outbound: Outbound,
+    /// Nodes made so far.
+    temporaries: u64,
 }
 
 impl Amqp {
@@ -85,6 +97,8 @@ impl Amqp {
             expected: Expected::default(),
             accepted: None,
             inbox: Inbox::default(),
+            outbound: Outbound::default(),
+            temporaries: 0,
         }
     }
 
@@ -104,7 +118,6 @@ impl Amqp {
                 credit,
                 drain,
             } => self.credit(link, credit, drain, turn),
-            Event::Window(session) => self.window(session, turn),
             Event::Settled(settled) if settled.role == Role::Receiver => {
                 self.settled(&settled, turn);
             }
@@ -118,7 +131,8 @@ impl Amqp {
                 return Err(Ended::Goodbye);
             }
             // The others are of the client's side, or want nothing of us: a sender that settles what
-            // we have said of its deliveries, a session that has begun.
+            // we have said of its deliveries, a session that has begun. What a wider window is good
+            // for is sent when all is handled.
             _ => {}
         }
         Ok(())
@@ -129,7 +143,7 @@ impl Amqp {
         // What was sent on it before counts.
         self.seal(turn);
         match self.links.remove(id) {
-            Some((_, Link::Producer(producer))) => self.end_producer(producer, closed, turn),
+            Some((_, Link::Producer(producer))) => self.end_producer(producer, turn),
             Some((key, Link::Consumer(consumer))) => {
                 self.end_consumer(key, *consumer, closed, turn);
             }
@@ -165,6 +179,7 @@ impl Frontend for Amqp {
         let mut at = 0;
         while !self.leaving {
             let now = turn.now.mono_ms;
+            self.inbox.rest = input.len() - at;
             let out = turn.output.buffer();
             match self.machine.poll_event(now, input, &mut at, out) {
                 None => break,
@@ -176,6 +191,7 @@ impl Frontend for Amqp {
             }
         }
         self.seal(turn);
+        self.send_waiting(turn);
         let rest = input.get(at..).unwrap_or_default();
         self.inbox.needed = self.machine.needed(rest);
         Ok(if self.leaving { input.len() } else { at })
@@ -214,9 +230,12 @@ impl Frontend for Amqp {
     ) -> Result<(), Ended> {
         if let Some(id) = self.links.id_of(consumer.0) {
             let fault = refuse::consumer_end(why);
-            self.machine.detach(id, true, Some(fault), turn.output.buffer());
+            self.machine
+                .detach(id, true, Some(fault), turn.output.buffer());
             // The core has closed it already.
-            self.links.remove(id);
+            if let Some((_, Link::Consumer(consumer))) = self.links.remove(id) {
+                self.drop_consumer(*consumer, turn);
+            }
         }
         Ok(())
     }
@@ -268,6 +287,7 @@ impl Frontend for Amqp {
         self.machine.forgive_silence(turn.now.mono_ms);
         self.unpark(turn);
         self.seal(turn);
+        self.send_waiting(turn);
         Ok(())
     }
 
@@ -275,11 +295,7 @@ impl Frontend for Amqp {
         self.refuse_first_parked(turn);
         self.unpark(turn);
         self.seal(turn);
+        self.send_waiting(turn);
         Ok(())
     }
-}
-
-/// A command that leaves no trace here.
-fn push(turn: &mut Turn<'_>, command: Command) {
-    turn.commands.push(command);
 }

@@ -2,6 +2,7 @@
 
 use ternmq_amqp::{Limits, SaslOffer};
 
+use super::address::Names;
 use super::containers::Containers;
 
 /// Options of all AMQP connections of a server.
@@ -11,8 +12,8 @@ pub struct AmqpOptions {
     pub max_message_bytes: usize,
     /// Links of one connection.
     pub max_links: usize,
-    /// Longest address in its canonical form, in bytes.
-    pub max_name_bytes: usize,
+    /// How addresses are written.
+    pub names: Names,
     /// Bytes of messages kept of a client while they wait for memory.
     pub read_ahead_bytes: usize,
     /// Messages that a producer may send ahead of their outcome being told.

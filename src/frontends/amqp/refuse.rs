@@ -8,10 +8,10 @@ use crate::frontends::End;
 
 pub(super) const NOT_FOUND: &str = "amqp:not-found";
 pub(super) const NOT_IMPLEMENTED: &str = "amqp:not-implemented";
-pub(super) const NOT_ALLOWED: &str = "amqp:not-allowed";
 pub(super) const INVALID_FIELD: &str = "amqp:invalid-field";
 pub(super) const RESOURCE_LIMIT: &str = "amqp:resource-limit-exceeded";
 pub(super) const INTERNAL: &str = "amqp:internal-error";
+pub(super) const UNKNOWN_TRANSACTION: &str = "amqp:transaction:unknown-id";
 
 /// The condition of a refusal.
 pub(super) fn condition(why: Refusal) -> &'static str {
@@ -37,9 +37,10 @@ pub(super) fn refusal(why: Refusal, text: &mut String) -> Fault<'_> {
 pub(super) fn consumer_end(why: ConsumerEnd) -> Fault<'static> {
     match why {
         ConsumerEnd::Deleted => Fault::new("amqp:resource-deleted", "the queue was deleted"),
-        ConsumerEnd::TakenOver => {
-            Fault::new("amqp:link:stolen", "the subscription was attached elsewhere")
-        }
+        ConsumerEnd::TakenOver => Fault::new(
+            "amqp:link:stolen",
+            "the subscription was attached elsewhere",
+        ),
     }
 }
 

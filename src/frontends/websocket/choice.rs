@@ -4,10 +4,11 @@ use std::fmt;
 
 use super::ByteProtocol;
 
-/// Subprotocols, best first (stomp.md A8, MQTT-6.0.0-3).
-const SUBPROTOCOLS: [(&str, ByteProtocol); 6] = [
+/// Subprotocols, best first (stomp.md A8, MQTT-6.0.0-3, AMQP-WSB 1.0 2.1).
+const SUBPROTOCOLS: [(&str, ByteProtocol); 7] = [
     ("mqtt", ByteProtocol::Mqtt),
     ("mqttv3.1", ByteProtocol::Mqtt),
+    ("amqp", ByteProtocol::Amqp),
     ("v12.stomp", ByteProtocol::Stomp),
     ("v11.stomp", ByteProtocol::Stomp),
     ("v10.stomp", ByteProtocol::Stomp),
@@ -36,7 +37,7 @@ impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NothingNamed => {
-                "name a subprotocol in Sec-WebSocket-Protocol, or connect to /mqtt or /stomp"
+                "name a subprotocol in Sec-WebSocket-Protocol, or connect to /mqtt, /amqp or /stomp"
             }
             Self::NothingSpoken => "no subprotocol of these is spoken on this path",
         })
@@ -53,7 +54,7 @@ pub(super) fn choose(
     let named = match path {
         "/mqtt" => Some(ByteProtocol::Mqtt),
         "/stomp" => Some(ByteProtocol::Stomp),
-        "/amqp" => return Err(Refused::NothingSpoken),
+        "/amqp" => Some(ByteProtocol::Amqp),
         _ => None,
     };
     let spoken = |protocol| named.is_none_or(|named| named == protocol) && has(protocol);

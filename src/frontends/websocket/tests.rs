@@ -12,6 +12,7 @@ fn chosen(path: &str, offered: &str) -> Result<Choice, Refused> {
 fn ws_03_exactly_one_offered_subprotocol_is_chosen_or_none_is_spoken() {
     let mqtt = |name| Ok((ByteProtocol::Mqtt, name));
     let stomp = |name| Ok((ByteProtocol::Stomp, name));
+    let amqp = |name| Ok((ByteProtocol::Amqp, name));
     let table = [
         ("/", "mqtt", mqtt(Some("mqtt"))),
         ("/ws", "mqttv3.1", mqtt(Some("mqttv3.1"))),
@@ -31,9 +32,10 @@ fn ws_03_exactly_one_offered_subprotocol_is_chosen_or_none_is_spoken() {
         ("/ws", "", Err(Refused::NothingNamed)),
         ("/", "foo", Err(Refused::NothingSpoken)),
         ("/ws", "MQTT", Err(Refused::NothingSpoken)),
-        ("/", "amqp", Err(Refused::NothingSpoken)),
-        ("/amqp", "", Err(Refused::NothingSpoken)),
-        ("/amqp", "amqp", Err(Refused::NothingSpoken)),
+        ("/", "amqp", amqp(Some("amqp"))),
+        ("/amqp", "", amqp(None)),
+        ("/amqp", "amqp", amqp(Some("amqp"))),
+        ("/amqp", "mqtt", Err(Refused::NothingSpoken)),
         ("/", "AMQPWSB10", Err(Refused::NothingSpoken)),
     ];
     for (path, offered, expected) in table {

@@ -29,7 +29,7 @@ pub(super) struct WebSocketTransport {
 /// In which kind of message the server answers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Opcode {
-    /// Binary, and text from the client is an error (MQTT-6.0.0-1).
+    /// Binary, and text from the client is an error (MQTT-6.0.0-1, AMQP-WSB 1.0 2.4).
     BinaryOnly,
     /// The client has sent nothing but text: text where it is UTF-8 (stomp.md A8).
     Text,
@@ -44,7 +44,7 @@ impl WebSocketTransport {
             message: Bytes::new(),
             in_flight: 0,
             opcode: match protocol {
-                ByteProtocol::Mqtt => Opcode::BinaryOnly,
+                ByteProtocol::Mqtt | ByteProtocol::Amqp => Opcode::BinaryOnly,
                 ByteProtocol::Stomp => Opcode::Text,
             },
             close_code: CLOSE_NORMAL,
@@ -61,7 +61,7 @@ impl WebSocketTransport {
                 Some(Ok(Message::Text(text))) => {
                     if self.opcode == Opcode::BinaryOnly {
                         self.close_code = CLOSE_UNSUPPORTED;
-                        return Poll::Ready(Err(invalid("a text message on MQTT")));
+                        return Poll::Ready(Err(invalid("a text message on a binary protocol")));
                     }
                     if !text.is_empty() {
                         return Poll::Ready(Ok(Some(text.into())));

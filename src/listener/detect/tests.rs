@@ -4,6 +4,7 @@ use super::{Detected, Foreign, MOST_BYTES, detect};
 use crate::frontends::ByteProtocol;
 
 const MQTT: Detected = Detected::Byte(ByteProtocol::Mqtt);
+const AMQP: Detected = Detected::Byte(ByteProtocol::Amqp);
 const STOMP: Detected = Detected::Byte(ByteProtocol::Stomp);
 
 #[test]
@@ -30,8 +31,8 @@ fn first_bytes_tell_the_protocol() {
             b"CONNECT example.com:443 HTTP/1.1\r\n",
             foreign(Foreign::Unknown),
         ),
-        (b"AMQP\x00\x01\x00\x00", foreign(Foreign::Amqp)),
-        (b"AMQP\x03\x01\x00\x00", foreign(Foreign::Amqp)),
+        (b"AMQP\x00\x01\x00\x00", AMQP),
+        (b"AMQP\x03\x01\x00\x00", AMQP),
         (
             b"\x00\x00\x00\xf0\x01ActiveMQ\x00\x00\x00\x0c",
             foreign(Foreign::OpenWire),

@@ -22,7 +22,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// The names of the default listeners.
-pub(crate) const LISTENERS: [&str; 5] = ["mqtt", "stomp", "auto", "websocket", "http"];
+pub(crate) const LISTENERS: [&str; 6] = ["mqtt", "amqp", "stomp", "auto", "websocket", "http"];
 
 /// A running server.
 pub(crate) struct Server {

@@ -34,7 +34,7 @@ pub(crate) struct Process {
 }
 
 impl Home {
-    /// An empty directory whose configuration is `config` and the five listeners.
+    /// An empty directory whose configuration is `config` and the default listeners.
     pub(crate) fn new(config: &str) -> Self {
         let directory = Arc::new(tempfile::tempdir().unwrap());
         let mut text = config.to_owned();
@@ -212,7 +212,8 @@ fn listener_of(line: &str) -> Option<(String, SocketAddr)> {
     Some((name, event["address"].as_str()?.parse().ok()?))
 }
 
-const LISTENERS: [(&str, &str); 5] = [
+const LISTENERS: [(&str, &str); 6] = [
+    ("amqp", "[\"amqp\"]"),
     ("mqtt", "[\"mqtt\"]"),
     ("stomp", "[\"stomp\"]"),
     ("auto", "\"auto\""),

@@ -3,7 +3,7 @@
 use super::Connection;
 use crate::error::Error;
 use crate::event::{Event, LinkId, SessionId};
-use crate::performative::{Attach, Fault, Performative, Role};
+use crate::performative::{Attach, Fault, Role};
 use crate::session::{Link, LinkState, Session};
 
 impl Connection {
@@ -78,15 +78,22 @@ impl Connection {
         let error = Error::Stolen;
         let fault = Fault::new(error.condition(), error.description());
         self.detach(id, true, Some(fault), out);
-        self.stolen.push(id);
+        self.told.push(Event::LinkFailed(id, error));
     }
 
     /// Attaches our end of a link that the peer has attached: `attach` is what it shall be. Name,
-    /// handle and role are filled in.
+    /// handle and role are filled in. Properties and capabilities are left out if the peer takes no
+    /// frame that large; if it still is too large, the link is refused and fails
+    /// ([`Event::LinkFailed`]). Nothing happens if the link is gone meanwhile.
     pub fn attach(&mut self, id: LinkId, attach: &Attach<'_>, out: &mut Vec<u8>) {
-        self.put_attach(id, attach, out);
-        if let Some(link) = self.link_mut(id) {
-            link.state = LinkState::Attached;
+        if !self.is_offered(id) || self.put_own(id, attach, out) {
+            return;
+        }
+        let error = Error::FrameSizeTooSmall;
+        let fault = Fault::new(error.condition(), error.description());
+        if self.put_bare_attach(id, Some(attach), out) {
+            self.detach(id, true, Some(fault), out);
+            self.told.push(Event::LinkFailed(id, error));
         }
     }
 
@@ -94,7 +101,7 @@ impl Connection {
     ///
     /// # Errors
     /// The session is none, or has as many links as the peer takes, or an end of this name is still
-    /// on its way.
+    /// on its way, or the peer takes no frame as large as the attach.
     pub fn new_link(
         &mut self,
         session: SessionId,
@@ -106,34 +113,69 @@ impl Connection {
             return Err(Error::IllegalState("T 2.6.1"));
         }
         let link = Link::new(attach.name, attach.role, self.limits.first_id);
-        let place = self.session_mut(session).ok_or(Error::UnattachedHandle)?;
+        let place = self.live_mut(session).ok_or(Error::UnattachedHandle)?;
         let handle = place.add(link).ok_or(Error::TooManyLinks)?;
         let id = LinkId { session, handle };
+        if !self.put_own(id, attach, out) {
+            let session = self.session_mut(session);
+            session.and_then(|session| session.remove(handle));
+            return Err(Error::FrameSizeTooSmall);
+        }
         self.names.insert(key, id);
-        self.put_attach(id, attach, out);
         Ok(id)
     }
 
     /// Refuses a link that the peer has attached: our end comes and goes, without the terminus
-    /// that would be ours (T 2.6.3).
+    /// that would be ours (T 2.6.3). Nothing happens if the link is gone meanwhile.
     pub fn refuse(&mut self, id: LinkId, attach: &Attach<'_>, error: Fault<'_>, out: &mut Vec<u8>) {
-        let mut empty = *attach;
-        match attach.role {
-            Role::Sender => empty.target = None,
-            Role::Receiver => empty.source = None,
+        if self.is_offered(id) && self.put_bare_attach(id, Some(attach), out) {
+            self.detach(id, true, Some(error), out);
         }
-        self.put_attach(id, &empty, out);
-        self.detach(id, true, Some(error), out);
     }
 
-    fn put_attach(&mut self, id: LinkId, attach: &Attach<'_>, out: &mut Vec<u8>) {
-        let max_message_size = self.limits.max_message_size;
-        let Some(link) = self.link_mut(id) else {
-            return;
+    /// Whether the peer has attached a link that we have not.
+    pub(super) fn is_offered(&mut self, id: LinkId) -> bool {
+        let session = self.live_mut(id.session);
+        let link = session.and_then(|session| session.link(id.handle));
+        link.is_some_and(|link| link.state == LinkState::Attaching && link.remote_handle.is_some())
+    }
+
+    /// Attaches our end of a link that will not be: without the terminus that would be ours, and
+    /// without the peer's as well if they do not fit. Where the name alone is too large no frame
+    /// can be about the link: the session fails, and false is returned.
+    pub(super) fn put_bare_attach(
+        &mut self,
+        id: LinkId,
+        attach: Option<&Attach<'_>>,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let role = self.link_mut(id).map_or(Role::Sender, |link| link.role);
+        let bare = Attach::new("", 0, role);
+        let mut half = attach.copied().unwrap_or(bare);
+        match role {
+            Role::Receiver => half.target = None,
+            Role::Sender => half.source = None,
+        }
+        if self.put_own(id, &half, out) || self.put_own(id, &bare, out) {
+            return true;
+        }
+        let failed = self.fail_session(id.session, Error::FrameSizeTooSmall, out);
+        self.told.push(failed);
+        false
+    }
+
+    /// Appends our attach of a link, and notes what it says; false if it is too large for the peer.
+    fn put_own(&mut self, id: LinkId, attach: &Attach<'_>, out: &mut Vec<u8>) -> bool {
+        let Some(link) = self
+            .session(id.session)
+            .and_then(|session| session.link(id.handle))
+        else {
+            return false;
         };
         let receives = link.role == Role::Receiver;
+        let max_message_size = self.limits.max_message_size;
         let own = Attach {
-            name: &link.name.clone(),
+            name: &link.name,
             handle: id.handle,
             role: link.role,
             initial_delivery_count: (!receives).then_some(link.delivery_count),
@@ -142,8 +184,20 @@ impl Connection {
             incomplete_unsettled: false,
             ..*attach
         };
-        link.note_own(&own);
-        Performative::Attach(Box::new(own)).put(out, id.session.0);
+        if !self.put_attach(&own, id.session.0, out) {
+            return false;
+        }
+        let (modes, max) = (
+            (own.sender_settles, own.receiver_settles),
+            own.max_message_size.unwrap_or(0),
+        );
+        if let Some(link) = self.link_mut(id) {
+            link.note_own(modes, max);
+            if link.remote_handle.is_some() {
+                link.state = LinkState::Attached;
+            }
+        }
+        true
     }
 
     pub(super) fn link_mut(&mut self, id: LinkId) -> Option<&mut Link> {

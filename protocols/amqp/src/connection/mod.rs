@@ -5,7 +5,9 @@
 //! smallest place that the specification lets end: a link, a session, or the connection.
 
 mod attach;
+mod fit;
 mod handshake;
+mod links;
 mod parting;
 mod read;
 mod settle;
@@ -16,10 +18,10 @@ mod timing;
 use std::collections::BTreeMap;
 
 use crate::error::Error;
-use crate::event::{LinkId, SessionId};
+use crate::event::{Event, LinkId, SessionId};
 use crate::limits::Limits;
 use crate::performative::{Open, Performative, Role};
-use crate::session::Session;
+use crate::session::{Session, SessionState};
 
 pub use handshake::SaslOffer;
 pub use settle::Sent;
@@ -65,8 +67,11 @@ pub struct Connection {
     names: BTreeMap<(Box<str>, bool), LinkId>,
     /// A disposition whose next part begins at this delivery; its frame is still in the input.
     disposition_at: Option<u32>,
-    /// Links whose names were taken by others; the caller is to hear of it.
-    stolen: Vec<LinkId>,
+    /// What the caller is to hear of besides what is in the input.
+    told: Vec<Event<'static>>,
+    /// A flow that the peer has asked for, of a session, or of a link in it. It is answered when
+    /// the caller has seen its event.
+    echo: Option<(SessionId, Option<u32>)>,
 }
 
 impl Connection {
@@ -94,14 +99,16 @@ impl Connection {
             channels: Vec::new(),
             names: BTreeMap::new(),
             disposition_at: None,
-            stolen: Vec::new(),
+            told: Vec::new(),
+            echo: None,
         }
     }
 
     /// Sends our open. The limits are filled in from the machine's own.
     ///
     /// # Errors
-    /// It has been sent already, or it is too early.
+    /// It has been sent already, or it is too early, or who we are does not fit a frame that the
+    /// peer takes: 512 bytes before its own open has come (T 2.7.1).
     pub fn open(&mut self, open: &Open<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
         let Phase::Opening { own: false, peer } = self.phase else {
             return Err(Error::IllegalState("T 2.7.1"));
@@ -112,7 +119,9 @@ impl Connection {
             idle_timeout_ms: self.limits.idle_timeout_ms.map(|ms| ms / 2),
             ..*open
         };
-        Performative::Open(announced).put(out, 0);
+        if !self.put_open(&announced, out) {
+            return Err(Error::FrameSizeTooSmall);
+        }
         self.phase = if peer {
             Phase::Open
         } else {
@@ -159,6 +168,11 @@ impl Connection {
         }
     }
 
+    /// Bytes of the largest frame that the peer takes.
+    pub(crate) fn remote_max_frame(&self) -> usize {
+        self.remote_max_frame as usize
+    }
+
     fn put_begin(&self, id: SessionId, out: &mut Vec<u8>) {
         if let Some(session) = self.session(id) {
             let begin = session.begin(&self.limits);
@@ -186,6 +200,13 @@ impl Connection {
 
     fn session_mut(&mut self, id: SessionId) -> Option<&mut Session> {
         self.sessions.get_mut(usize::from(id.0))?.as_mut()
+    }
+
+    /// A session that frames of ours may be about: none has ended it.
+    fn live_mut(&mut self, id: SessionId) -> Option<&mut Session> {
+        let is_open = self.is_open();
+        let session = self.session_mut(id)?;
+        (is_open && session.state != SessionState::Ending).then_some(session)
     }
 
     /// The session that the peer sends on this channel for.

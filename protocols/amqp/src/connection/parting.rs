@@ -21,7 +21,7 @@ impl Connection {
             }
             _ => {}
         }
-        Performative::Close(Close { error }).put(out, 0);
+        self.put_fault(error, 0, out, |error| Performative::Close(Close { error }));
         self.phase = Phase::Closing;
         self.begin_goodbye(now_ms);
     }
@@ -29,16 +29,14 @@ impl Connection {
     /// Ends a session, with all its links; the peer's end follows.
     pub fn end(&mut self, id: SessionId, error: Option<Fault<'_>>, out: &mut Vec<u8>) {
         self.forget_names(id);
-        let Some(session) = self.session_mut(id) else {
-            return;
-        };
-        if session.state != SessionState::Ending {
+        if let Some(session) = self.live_mut(id) {
             session.state = SessionState::Ending;
-            Performative::End(End { error }).put(out, id.0);
+            self.put_fault(error, id.0, out, |error| Performative::End(End { error }));
         }
     }
 
-    /// Detaches a link, `closed` for good; the peer's detach follows.
+    /// Detaches a link, `closed` for good; the peer's detach follows. One of the peer's that has
+    /// not been answered is attached first, without termini.
     pub fn detach(
         &mut self,
         id: LinkId,
@@ -46,10 +44,11 @@ impl Connection {
         error: Option<Fault<'_>>,
         out: &mut Vec<u8>,
     ) {
-        let Some(link) = self
-            .session_mut(id.session)
-            .and_then(|session| session.link_mut(id.handle))
-        else {
+        if self.is_offered(id) && !self.put_bare_attach(id, None, out) {
+            return;
+        }
+        let session = self.live_mut(id.session);
+        let Some(link) = session.and_then(|session| session.link_mut(id.handle)) else {
             return;
         };
         if link.state == LinkState::Detaching {
@@ -64,12 +63,13 @@ impl Connection {
         if !is_awaited {
             self.forget_name(&key, id);
         }
-        let detach = Detach {
-            handle: id.handle,
-            closed,
-            error,
-        };
-        Performative::Detach(detach).put(out, id.session.0);
+        self.put_fault(error, id.session.0, out, |error| {
+            Performative::Detach(Detach {
+                handle: id.handle,
+                closed,
+                error,
+            })
+        });
     }
 
     /// The peer's detach: answered in kind, unless it answers ours.
@@ -87,9 +87,17 @@ impl Connection {
             session: id,
             handle,
         };
-        let was_ours = session
-            .link(handle)
-            .is_some_and(|link| link.state == LinkState::Detaching);
+        let own = session.link(handle);
+        let was_ours = own.is_some_and(|link| link.state == LinkState::Detaching);
+        let waits = own.is_some_and(|link| link.answered_by_caller) && !was_ours && detach.closed;
+        if waits {
+            self.begin_close(link);
+            return Ok(Some(Event::Detach {
+                link,
+                closed: true,
+                error: detach.error,
+            }));
+        }
         self.detach(link, detach.closed, None, out);
         let removed = self
             .session_mut(id)
@@ -102,6 +110,53 @@ impl Connection {
             closed: detach.closed,
             error: detach.error,
         }))
+    }
+
+    /// When the peer closes this link, the caller answers with [`Connection::answer_close`]: what the
+    /// answer promises takes its time.
+    pub fn hold_close(&mut self, link: LinkId) {
+        if let Some(link) = self.link_mut(link) {
+            link.answered_by_caller = true;
+        }
+    }
+
+    /// Answers the close of a link that was held.
+    pub fn answer_close(&mut self, id: LinkId, error: Option<Fault<'_>>, out: &mut Vec<u8>) {
+        let closed = self
+            .live_mut(id.session)
+            .and_then(|session| session.link_mut(id.handle))
+            .is_some_and(|link| {
+                link.state == LinkState::Detaching
+                    && link.answered_by_caller
+                    && link.remote_handle.is_none()
+            });
+        if !closed {
+            return;
+        }
+        self.put_fault(error, id.session.0, out, |error| {
+            Performative::Detach(Detach {
+                handle: id.handle,
+                closed: true,
+                error,
+            })
+        });
+        if let Some(session) = self.session_mut(id.session) {
+            session.remove(id.handle);
+        }
+    }
+
+    /// The peer has closed a link and is not answered yet; its name and the peer's handle are free.
+    fn begin_close(&mut self, id: LinkId) {
+        let Some(link) = self.link_mut(id) else {
+            return;
+        };
+        link.state = LinkState::Detaching;
+        let key = Self::name_key(&link.name, link.role);
+        self.forget_name(&key, id);
+        if let Some(session) = self.session_mut(id.session) {
+            session.free_remote_handle(id.handle);
+            session.forget_deliveries(id.handle);
+        }
     }
 
     /// The peer's end: answered, unless it answers ours.

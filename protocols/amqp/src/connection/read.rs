@@ -22,8 +22,11 @@ impl Connection {
     ) -> Option<Result<Event<'a>, Error>> {
         loop {
             let before = (*at, self.phase, self.disposition_at);
-            if let Some(stolen) = self.stolen.pop() {
-                return Some(Ok(Event::LinkFailed(stolen, Error::Stolen)));
+            if let Some(told) = self.told.pop() {
+                return Some(Ok(told));
+            }
+            if let Some((id, handle)) = self.echo {
+                self.put_flow(id, handle, out);
             }
             match self.step(now_ms, input, at, out) {
                 Ok(Some(event)) => return Some(Ok(event)),
@@ -82,7 +85,12 @@ impl Connection {
         if found.body.is_empty() {
             return Ok(None);
         }
-        let (performative, payload) = Performative::decode(found.body)?;
+        let (performative, payload) = match Performative::decode(found.body) {
+            Err(error) if error.scope() == Scope::Session => {
+                return self.fail_on_channel(channel, error, out);
+            }
+            decoded => decoded?,
+        };
         if self.phase == Phase::Closing {
             return Ok(match performative {
                 Performative::Close(close) => self.take_close(now_ms, &close, out),
@@ -104,6 +112,20 @@ impl Connection {
                 self.in_session(id, performative, payload, out)
             }
             _ => Err(Error::IllegalState("T 2.4.1")),
+        }
+    }
+
+    /// A frame that can be read has a field of no use: its session ends, if it has one.
+    fn fail_on_channel<'a>(
+        &mut self,
+        channel: u16,
+        error: Error,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Event<'a>>, Error> {
+        match self.remote_session(channel) {
+            Some(id) if self.live_mut(id).is_some() => Ok(Some(self.fail_session(id, error, out))),
+            Some(_) => Ok(None),
+            None => Err(error),
         }
     }
 
@@ -184,7 +206,7 @@ impl Connection {
         }
         let taken = match performative {
             Performative::Attach(attach) => self.take_attach(id, attach, out),
-            Performative::Flow(flow) => self.take_flow(id, &flow, out),
+            Performative::Flow(flow) => self.take_flow(id, &flow),
             Performative::Transfer(transfer) => self.take_transfer(id, &transfer, payload, out),
             Performative::Disposition(disposition) => Ok(self.take_disposition(id, &disposition)),
             Performative::Detach(detach) => self.take_detach(id, &detach, out),
@@ -203,18 +225,17 @@ impl Connection {
         &mut self,
         id: SessionId,
         flow: &Flow<'_>,
-        out: &mut Vec<u8>,
     ) -> Result<Option<Event<'a>>, Error> {
         let session = self.session_mut(id).ok_or(Error::UnattachedHandle)?;
         let change = session.take_flow(flow)?;
-        let own_handle = flow.link.and_then(|link| session.handle_of(link.handle));
+        if flow.echo {
+            let own_handle = flow.link.and_then(|link| session.handle_of(link.handle));
+            self.echo = Some((id, own_handle));
+        }
         let link = |handle| LinkId {
             session: id,
             handle,
         };
-        if flow.echo {
-            self.put_flow(id, own_handle, out);
-        }
         Ok(match change {
             FlowChange::Session => Some(Event::Window(id)),
             FlowChange::Credit {
@@ -237,7 +258,11 @@ impl Connection {
         payload: &'a [u8],
         out: &mut Vec<u8>,
     ) -> Result<Option<Event<'a>>, Error> {
+        let limit = self.limits.max_unsettled;
         let session = self.session_mut(id).ok_or(Error::UnattachedHandle)?;
+        if session.received_unsettled() > limit {
+            return Err(Error::TooManyUnsettled);
+        }
         let received = match session.take_transfer(transfer, payload.len())? {
             Ok(Some(received)) => received,
             Ok(None) => return Ok(None),

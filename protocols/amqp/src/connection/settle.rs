@@ -2,8 +2,7 @@
 
 use super::Connection;
 use crate::event::{LinkId, SessionId};
-use crate::frame::{FrameKind, begin_frame, end_frame};
-use crate::performative::{DeliveryState, Disposition, Performative, Role};
+use crate::performative::{DeliveryState, Disposition, Role};
 use crate::session::{Link, LinkState, Outgoing, Session};
 
 /// What became of a transfer.
@@ -36,7 +35,7 @@ impl Connection {
     ) -> Sent {
         let limit = self.limits.max_unsettled;
         let channel = link.session.0;
-        let Some(session) = self.session_mut(link.session) else {
+        let Some(session) = self.live_mut(link.session) else {
             return Sent::Blocked;
         };
         if session.sent.unsettled() >= limit {
@@ -50,14 +49,14 @@ impl Connection {
     /// if there is no window.
     pub fn go_on(&mut self, link: LinkId, payload: (usize, bool), out: &mut Vec<u8>) -> bool {
         let channel = link.session.0;
-        let session = self.session_mut(link.session);
+        let session = self.live_mut(link.session);
         session.is_some_and(|session| session.go_on(out, channel, link.handle, payload))
     }
 
     /// Takes back a delivery that was begun and has more transfers to come.
     pub fn abort(&mut self, link: LinkId, delivery: u32, out: &mut Vec<u8>) {
         let channel = link.session.0;
-        if let Some(session) = self.session_mut(link.session) {
+        if let Some(session) = self.live_mut(link.session) {
             session.abort(out, channel, link.handle, delivery);
         }
     }
@@ -108,16 +107,25 @@ impl Connection {
             return;
         };
         own.delivery_count = own.delivery_count.wrapping_add(own.credit);
-        own.credit = 0;
+        (own.credit, own.available) = (0, Some(0));
         self.put_flow(link.session, Some(link.handle), out);
         if let Some(own) = self.link_mut(link) {
             own.drain = false;
         }
     }
 
+    /// How many messages wait for credit on a link on which we send: what flows say from now on
+    /// (T 2.6.7). A flow that the peer asks for is answered when the caller, having seen its
+    /// [`Event::Credit`](crate::Event::Credit), polls again, so that it can be said before.
+    pub fn set_available(&mut self, link: LinkId, messages: u32) {
+        if let Some(own) = self.attached_mut(link, Role::Sender) {
+            own.available = Some(messages);
+        }
+    }
+
     /// A link of this direction that both sides have attached and none has detached.
     fn attached_mut(&mut self, id: LinkId, role: Role) -> Option<&mut Link> {
-        let link = self.link_mut(id)?;
+        let link = self.live_mut(id.session)?.link_mut(id.handle)?;
         (link.state == LinkState::Attached && link.role == role).then_some(link)
     }
 
@@ -132,8 +140,9 @@ impl Connection {
         }
     }
 
-    pub(super) fn put_flow(&self, id: SessionId, handle: Option<u32>, out: &mut Vec<u8>) {
-        if let Some(session) = self.session(id) {
+    pub(super) fn put_flow(&mut self, id: SessionId, handle: Option<u32>, out: &mut Vec<u8>) {
+        self.echo.take_if(|asked| *asked == (id, handle));
+        if let Some(session) = self.live_mut(id) {
             session.flow(handle).put(out, id.0);
         }
     }
@@ -148,13 +157,19 @@ impl Connection {
         settled: bool,
         out: &mut Vec<u8>,
     ) {
-        let Some(session) = self.session_mut(id) else {
+        let Some(session) = self.live_mut(id) else {
             return;
         };
         if settled {
             session.settle_received(first, last);
         }
-        put_disposition(Role::Receiver, id, (first, last), Some(state), settled, out);
+        self.put_states(
+            Role::Receiver,
+            id,
+            (first, last),
+            (Some(state), settled),
+            out,
+        );
     }
 
     /// Says that we are done with deliveries that we sent.
@@ -165,33 +180,31 @@ impl Connection {
         state: Option<DeliveryState<'_>>,
         out: &mut Vec<u8>,
     ) {
-        let Some(session) = self.session_mut(id) else {
+        let Some(session) = self.live_mut(id) else {
             return;
         };
         while let Some(found) = session.sent.find(first, last) {
             session.sent.take(&found);
         }
-        put_disposition(Role::Sender, id, (first, last), state, true, out);
+        self.put_states(Role::Sender, id, (first, last), (state, true), out);
     }
-}
 
-fn put_disposition(
-    role: Role,
-    id: SessionId,
-    (first, last): (u32, u32),
-    state: Option<DeliveryState<'_>>,
-    settled: bool,
-    out: &mut Vec<u8>,
-) {
-    let start = begin_frame(out, FrameKind::Amqp { channel: id.0 });
-    let disposition = Disposition {
-        role,
-        first,
-        last,
-        settled,
-        state,
-        batchable: false,
-    };
-    Performative::Disposition(disposition).encode(out);
-    end_frame(out, start, 0);
+    fn put_states(
+        &self,
+        role: Role,
+        id: SessionId,
+        (first, last): (u32, u32),
+        (state, settled): (Option<DeliveryState<'_>>, bool),
+        out: &mut Vec<u8>,
+    ) {
+        let disposition = Disposition {
+            role,
+            first,
+            last,
+            settled,
+            state,
+            batchable: false,
+        };
+        self.put_disposition(&disposition, id.0, out);
+    }
 }

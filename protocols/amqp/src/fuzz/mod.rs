@@ -83,7 +83,8 @@ fn message(bytes: &[u8]) {
 }
 
 /// Gives `bytes` to a server in pieces of `piece` bytes. Nothing panics, no input is taken twice,
-/// and what is answered are frames.
+/// and what is answered are
+/// frames that the client takes.
 pub fn input(bytes: &[u8], piece: usize) {
     let offer = SaslOffer {
         mechanisms: &["ANONYMOUS"],
@@ -103,14 +104,14 @@ pub fn input(bytes: &[u8], piece: usize) {
     let mut rest = out.as_slice();
     while let Some(header) = rest.strip_prefix(b"AMQP") {
         rest = header.get(4..).unwrap_or_default();
-        rest = after_frames(rest);
+        rest = after_frames(rest, machine.remote_max_frame());
     }
     assert!(rest.is_empty(), "answered what is no frame: {rest:02x?}");
 }
 
-/// What stands behind the frames at the begin of some bytes.
-fn after_frames(mut rest: &[u8]) -> &[u8] {
-    while let Ok(Framed::Frame(found)) = frame(rest, 1 << 20) {
+/// What stands behind the frames, of at most `max` bytes, at the begin of some bytes.
+fn after_frames(mut rest: &[u8], max: usize) -> &[u8] {
+    while let Ok(Framed::Frame(found)) = frame(rest, max) {
         rest = rest.get(found.len..).unwrap_or_default();
     }
     rest

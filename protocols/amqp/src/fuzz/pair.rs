@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    Attach, Connection, DeliveryState, Event, Limits, LinkId, Open, Outcome, Outgoing, Role,
+    Attach, Connection, DeliveryState, Event, Fault, Limits, LinkId, Open, Outcome, Outgoing, Role,
     SaslOffer, Sent, SessionId,
 };
 
@@ -60,7 +60,7 @@ struct Link {
 
 const LIMITS: Limits = Limits {
     max_frame_size: 512,
-    channel_max: 9,
+    channel_max: 255,
     handle_max: 40,
     max_links: 1_000,
     idle_timeout_ms: None,
@@ -71,6 +71,13 @@ const LIMITS: Limits = Limits {
     max_unsettled: 20,
     first_id: u32::MAX - 3,
 };
+
+/// More than a frame has room for.
+fn long_fault() -> Fault<'static> {
+    const WORDS: [u8; 600] = [b'w'; 600];
+    let description = std::str::from_utf8(&WORDS).unwrap_or_default();
+    Fault::new("amqp:internal-error", description)
+}
 
 impl Side {
     fn new(machine: Connection, out: Vec<u8>) -> Self {
@@ -143,7 +150,11 @@ impl Side {
             return;
         };
         let (link, id) = self.unsettled.remove(at);
-        let state = DeliveryState::Outcome(Outcome::Accepted);
+        let outcome = match amount % 3 {
+            0 => Outcome::Rejected(Some(long_fault())),
+            _ => Outcome::Accepted,
+        };
+        let state = DeliveryState::Outcome(outcome);
         self.machine
             .settle_received(link.session, (id, id), state, true, &mut self.out);
     }
@@ -296,7 +307,8 @@ impl Pair {
                     Role::Receiver
                 };
                 if let Some(link) = side.link(amount, role) {
-                    side.machine.detach(link, true, None, &mut side.out);
+                    let error = amount.is_multiple_of(3).then(long_fault);
+                    side.machine.detach(link, true, error, &mut side.out);
                     side.forget_link(link);
                 }
             }

@@ -54,6 +54,21 @@ impl Deliveries {
         self.next as u32
     }
 
+    /// The number inside of the newest delivery.
+    pub(crate) fn newest(&self) -> u64 {
+        self.next - 1
+    }
+
+    /// The first unsettled delivery from `from` on and before `end`, by the numbers inside.
+    pub(crate) fn first_open(&self, from: u64, end: u64) -> Option<u64> {
+        let before = self.pieces.range(..=from).next_back();
+        if before.is_some_and(|(at, piece)| at + u64::from(piece.n) > from) {
+            return Some(from).filter(|from| *from < end);
+        }
+        let behind = self.pieces.range(from..).next();
+        behind.map(|(at, _)| *at).filter(|at| *at < end)
+    }
+
     /// How many are unsettled.
     pub(crate) fn unsettled(&self) -> u32 {
         self.unsettled

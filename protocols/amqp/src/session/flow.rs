@@ -73,6 +73,8 @@ impl Session {
     pub(crate) fn flow<'a>(&self, handle: Option<u32>) -> Performative<'a> {
         let begun = self.state != SessionState::Beginning;
         let link = handle.and_then(|handle| Some((handle, self.link(handle)?)));
+        // What is not attached has no handle that the peer knows.
+        let link = link.filter(|(_, link)| link.state == LinkState::Attached);
         Performative::Flow(Flow {
             next_incoming_id: begun.then_some(self.next_incoming),
             incoming_window: self.window,
@@ -82,7 +84,7 @@ impl Session {
                 handle,
                 delivery_count: Some(link.delivery_count),
                 link_credit: Some(link.credit),
-                available: None,
+                available: link.available,
                 drain: link.drain,
             }),
             echo: false,

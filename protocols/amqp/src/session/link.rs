@@ -1,5 +1,6 @@
 //! One link: who calls it what, its credit and the delivery that is under way.
 
+use super::tags::Tags;
 use crate::error::Error;
 use crate::performative::{Attach, LinkFlow, ReceiverSettles, Role, SenderSettles};
 
@@ -50,6 +51,12 @@ pub(crate) struct Link {
     pub(crate) max_message_size: u64,
     /// Under way.
     pub(crate) partial: Option<Partial>,
+    /// Of a link on which we receive.
+    pub(crate) tags: Tags,
+    /// Of a link on which we send: messages that wait for credit, as far as the caller says.
+    pub(crate) available: Option<u32>,
+    /// The caller answers when the peer closes it.
+    pub(crate) answered_by_caller: bool,
 }
 
 impl Link {
@@ -68,6 +75,9 @@ impl Link {
             drain: false,
             max_message_size: 0,
             partial: None,
+            answered_by_caller: false,
+            tags: Tags::default(),
+            available: None,
         }
     }
 
@@ -87,14 +97,18 @@ impl Link {
         }
     }
 
-    /// Takes what our own attach says.
-    pub(crate) fn note_own(&mut self, attach: &Attach<'_>) {
+    /// Takes what our own attach says: when each side settles, and the largest message.
+    pub(crate) fn note_own(
+        &mut self,
+        (sender_settles, receiver_settles): (SenderSettles, ReceiverSettles),
+        max_message_size: u64,
+    ) {
         match self.role {
             Role::Receiver => {
-                self.receiver_settles = attach.receiver_settles;
-                self.max_message_size = attach.max_message_size.unwrap_or(0);
+                self.receiver_settles = receiver_settles;
+                self.max_message_size = max_message_size;
             }
-            Role::Sender => self.sender_settles = attach.sender_settles,
+            Role::Sender => self.sender_settles = sender_settles,
         }
     }
 
@@ -151,6 +165,7 @@ impl Link {
         };
         self.credit = credit;
         self.delivery_count = self.delivery_count.wrapping_add(1);
+        self.available = self.available.map(|n| n.saturating_sub(1));
         true
     }
 

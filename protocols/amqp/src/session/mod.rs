@@ -5,6 +5,7 @@ mod flow;
 mod link;
 mod receive;
 mod send;
+mod tags;
 
 use deliveries::Deliveries;
 pub(crate) use flow::FlowChange;
@@ -104,6 +105,12 @@ impl Session {
         self.links.get_mut(handle as usize)?.as_mut()
     }
 
+    /// Links and their handles, those that are detaching as well.
+    pub(crate) fn links(&self) -> impl Iterator<Item = (u32, &Link)> {
+        let links = (0..).zip(&self.links);
+        links.filter_map(|(handle, link)| Some((handle, link.as_ref()?)))
+    }
+
     /// Links, those that are detaching as well.
     pub(crate) fn count_links(&self) -> usize {
         self.links.iter().flatten().count()
@@ -154,14 +161,19 @@ impl Session {
         Ok(())
     }
 
-    /// A link is gone: its handles are free, and its deliveries forgotten.
-    pub(crate) fn remove(&mut self, handle: u32) -> Option<Link> {
-        let link = self.links.get_mut(handle as usize)?.take()?;
-        if let Some(remote) = link.remote_handle
-            && let Some(place) = self.handles.get_mut(remote as usize)
-        {
+    /// The peer calls a link nothing any more.
+    pub(crate) fn free_remote_handle(&mut self, handle: u32) {
+        let link = self.link_mut(handle);
+        let remote = link.and_then(|link| link.remote_handle.take());
+        if let Some(place) = remote.and_then(|remote| self.handles.get_mut(remote as usize)) {
             *place = None;
         }
+    }
+
+    /// A link is gone: its handles are free, and its deliveries forgotten.
+    pub(crate) fn remove(&mut self, handle: u32) -> Option<Link> {
+        self.free_remote_handle(handle);
+        let link = self.links.get_mut(handle as usize)?.take()?;
         self.forget_deliveries(handle);
         Some(link)
     }

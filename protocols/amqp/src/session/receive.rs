@@ -65,18 +65,24 @@ impl Session {
     /// The first transfer of a delivery: its id is the next, and it uses credit.
     fn begin_delivery(&mut self, handle: u32, transfer: &Transfer<'_>) -> Result<Partial, Error> {
         let id = transfer.delivery_id.ok_or(Error::NotAllowed(TRANSFER))?;
-        transfer.delivery_tag.ok_or(Error::NotAllowed(TRANSFER))?;
+        let tag = transfer.delivery_tag.ok_or(Error::NotAllowed(TRANSFER))?;
         let received = self.received.get_or_insert_with(|| Deliveries::new(id));
         if received.next_id() != id {
             return Err(Error::NotAllowed("T 2.6.12"));
         }
         received.push(handle, id.into());
-        let link = self.link_mut(handle).ok_or(Error::UnattachedHandle)?;
+        let link = self.links.get_mut(handle as usize);
+        let link = link
+            .and_then(Option::as_mut)
+            .ok_or(Error::UnattachedHandle)?;
         link.count_received()?;
         let settled = match link.sender_settles {
             SenderSettles::Settled => true,
             SenderSettles::Unsettled | SenderSettles::Mixed => transfer.settled.unwrap_or(false),
         };
+        if !settled && !link.tags.note(tag, received) {
+            return Err(Error::NotAllowed("T 2.6.12"));
+        }
         Ok(Partial {
             id,
             settled,
@@ -114,7 +120,7 @@ impl Session {
         if receiver_settles == ReceiverSettles::Second
             && link.receiver_settles == ReceiverSettles::First
         {
-            return Err(on_link(Error::NotAllowed(TRANSFER)));
+            return Err(on_link(Error::SettlesSecond));
         }
         if !transfer.aborted {
             partial.bytes += bytes as u64;
@@ -137,6 +143,11 @@ impl Session {
             format: partial.format,
             receiver_settles,
         }))
+    }
+
+    /// Deliveries that we received and nobody settled.
+    pub(crate) fn received_unsettled(&self) -> u32 {
+        self.received.as_ref().map_or(0, Deliveries::unsettled)
     }
 
     /// Deliveries that we received are settled.

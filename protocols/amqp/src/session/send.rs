@@ -70,7 +70,7 @@ impl Session {
         handle: u32,
         (bytes, more): (usize, bool),
     ) -> bool {
-        if self.remote_window == 0 {
+        if self.remote_window == 0 || !self.is_attached(handle) {
             return false;
         }
         let transfer = Transfer {
@@ -83,6 +83,9 @@ impl Session {
 
     /// Takes back the delivery that is under way on a link.
     pub(crate) fn abort(&mut self, out: &mut Vec<u8>, channel: u16, handle: u32, id: u32) {
+        if !self.is_attached(handle) {
+            return;
+        }
         if let Some(found) = self.sent.find(id, id) {
             self.sent.take(&found);
         }
@@ -91,6 +94,11 @@ impl Session {
             ..Transfer::new(handle)
         };
         self.put_transfer(out, channel, transfer, 0);
+    }
+
+    fn is_attached(&self, handle: u32) -> bool {
+        let link = self.link(handle);
+        link.is_some_and(|link| link.state == LinkState::Attached)
     }
 
     fn put_transfer(

@@ -203,6 +203,20 @@ enum Multiple<'a> {
 }
 
 impl<'a> Symbols<'a> {
+    /// Those of an encoded value: a symbol, an array of symbols, or null.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn decode(encoded: &'a [u8]) -> Result<Self, Error> {
+        let mut fields = Fields {
+            left: 1,
+            reader: Reader::new(encoded),
+        };
+        let symbols = fields.symbols()?;
+        fields.finish()?;
+        Ok(symbols)
+    }
+
     /// Each of them.
     pub fn iter(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let (one, array) = match self.0 {

@@ -4,6 +4,7 @@ mod handshake;
 mod links;
 mod sessions;
 mod settlement;
+mod sizes;
 mod timing;
 mod transfers;
 
@@ -197,7 +198,11 @@ fn shown(channel: u16, body: &[u8]) -> String {
             let link = flow.link.map_or(String::new(), |link| {
                 let drain = if link.drain { " drain" } else { "" };
                 let (count, credit) = (link.delivery_count.unwrap(), link.link_credit.unwrap());
-                format!(" link {} count {count} credit {credit}{drain}", link.handle)
+                let available = link
+                    .available
+                    .map_or(String::new(), |n| format!(" available {n}"));
+                let handle = link.handle;
+                format!(" link {handle} count {count} credit {credit}{available}{drain}")
             });
             format!("{channel} flow window {}{link}", flow.incoming_window)
         }
@@ -320,11 +325,12 @@ fn credit(handle: u32, delivery_count: u32, link_credit: u32) -> LinkFlow {
     }
 }
 
-/// The only or first transfer of a delivery.
+/// The only or first transfer of a delivery, whose tag 32 deliveries do not share.
 fn delivery(handle: u32, id: u32) -> Transfer<'static> {
+    let tag = id as usize % 32;
     Transfer {
         delivery_id: Some(id),
-        delivery_tag: Some(b"t"),
+        delivery_tag: Some(&b"abcdefghijklmnopqrstuvwxyzABCDEF"[tag..=tag]),
         message_format: Some(0),
         ..Transfer::new(handle)
     }

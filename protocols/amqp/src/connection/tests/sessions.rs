@@ -116,3 +116,54 @@ fn r28_echo_is_answered_once_by_the_state_it_asks_for() {
     );
     assert_eq!(server.seen, ["window 0", "credit 0 3 false"]);
 }
+
+/// Mutant caught: the flow is written before the caller has seen the event.
+#[test]
+fn r50_what_waits_for_credit_is_told_as_it_is() {
+    let mut server = Server::begun();
+    server.send(0, attach("l", 4, Role::Receiver));
+    server.clear();
+    let asked = Flow {
+        echo: true,
+        ..flow(0, Some(credit(4, FIRST, 0)))
+    };
+    let mut bytes = Vec::new();
+    Performative::Flow(asked).put(&mut bytes, 0);
+    let (mut at, machine) = (0, &mut server.machine);
+    let event = machine.poll_event(0, &bytes, &mut at, &mut server.out);
+    assert!(matches!(event, Some(Ok(Event::Credit { credit: 0, .. }))));
+    machine.set_available(link(0), 17);
+    assert!(
+        machine
+            .poll_event(0, &bytes, &mut at, &mut server.out)
+            .is_none()
+    );
+    let said = format!("0 flow window 8 link 0 count {FIRST} credit 0 available 17");
+    assert_eq!(server.said(), [said]);
+}
+
+#[test]
+fn r28_r47_a_drain_that_asks_for_an_answer_gets_one() {
+    let mut server = Server::begun();
+    server.send(0, attach("l", 4, Role::Receiver));
+    server.clear();
+    let drain = LinkFlow {
+        drain: true,
+        ..credit(4, FIRST, 3)
+    };
+    let asked = Flow {
+        echo: true,
+        ..flow(0, Some(drain))
+    };
+    let mut bytes = Vec::new();
+    Performative::Flow(asked).put(&mut bytes, 0);
+    let (mut at, machine) = (0, &mut server.machine);
+    let event = machine.poll_event(0, &bytes, &mut at, &mut server.out);
+    assert!(matches!(event, Some(Ok(Event::Credit { drain: true, .. }))));
+    machine.drained(link(0), &mut server.out);
+    let rest = machine.poll_event(0, &bytes, &mut at, &mut server.out);
+    assert!(rest.is_none());
+    let count = FIRST.wrapping_add(3);
+    let said = format!("0 flow window 8 link 0 count {count} credit 0 available 0 drain");
+    assert_eq!(server.said(), [said]);
+}

@@ -174,7 +174,7 @@ fn r47_drained_credit_is_given_back_once() {
     assert_eq!(
         server.said(),
         [format!(
-            "0 flow window 8 link 0 count {count} credit 0 drain"
+            "0 flow window 8 link 0 count {count} credit 0 available 0 drain"
         )]
     );
     assert_eq!(send(&mut server, 0, 1), Sent::Blocked);
@@ -260,4 +260,27 @@ fn r65_deliveries_of_the_peer_are_settled_in_two_steps() {
             "settled 0 received from {FIRST} tag {FIRST} n 2 settled"
         )]
     );
+}
+
+/// Mutant caught: an error in a field closes the connection.
+#[test]
+fn r63_a_range_is_one_delivery_or_goes_forward() {
+    let mut server = sending();
+    for n in 0..3 {
+        send(&mut server, 0, n);
+    }
+    server.clear();
+    // Without a last one it is the first alone.
+    let mut bytes = Vec::new();
+    disposition(FIRST, FIRST, true).put(&mut bytes, 0);
+    let without_last = [0x70, 0xff, 0xff, 0xff, 0xfe, 0x40];
+    assert!(bytes.windows(6).any(|part| part == without_last));
+    server.write(&bytes);
+    let one = format!("settled 0 sent from {FIRST} tag 0 n 1 settled");
+    assert_eq!(server.seen, [one]);
+    server.clear();
+    server.send(0, disposition(FIRST.wrapping_add(2), FIRST, true));
+    assert_eq!(server.said(), ["0 end amqp:invalid-field"]);
+    assert_eq!(server.seen, ["session failed 0 amqp:invalid-field"]);
+    assert!(server.failed.is_none() && server.machine.is_open());
 }

@@ -1,6 +1,7 @@
 //! Deliveries of the peer.
 
 use super::*;
+use crate::{DeliveryState, Outcome, ReceiverSettles};
 
 /// A session with a link on which the server receives.
 fn receiving() -> Server {
@@ -178,4 +179,66 @@ fn transfers_on_a_link_on_which_we_send_are_errant() {
     server.clear();
     server.transfer(delivery(0, FIRST), b"x");
     assert_eq!(server.said(), ["0 end amqp:session:errant-link"]);
+}
+
+#[test]
+fn r57_a_link_is_settled_as_it_was_agreed() {
+    let second = Transfer {
+        receiver_settles: Some(ReceiverSettles::Second),
+        ..delivery(0, FIRST)
+    };
+    let mut server = receiving();
+    server.transfer(second, b"x");
+    assert_eq!(server.said(), ["0 detach 0 closed true amqp:invalid-field"]);
+    assert_eq!(server.seen, ["failed 0 amqp:invalid-field"]);
+}
+
+/// Mutant caught: the tag of a delivery is not looked for.
+#[test]
+fn r58_a_tag_is_one_unsettled_delivery_of_a_link() {
+    let tagged = |handle, n: u32, tag: &'static [u8]| Transfer {
+        delivery_tag: Some(tag),
+        ..delivery(handle, FIRST.wrapping_add(n))
+    };
+    let mut server = receiving();
+    server.send(0, attach("m", 1, Role::Sender));
+    server.transfer(tagged(0, 0, b"t"), b"x");
+    // Another link has tags of its own, and what is settled has none.
+    server.transfer(tagged(1, 1, b"t"), b"x");
+    let settled = Transfer {
+        settled: Some(true),
+        ..tagged(0, 2, b"t")
+    };
+    server.transfer(settled, b"x");
+    let accepted = DeliveryState::Outcome(Outcome::Accepted);
+    let settle = |server: &mut Server, range| {
+        let session = SessionId(0);
+        let machine = &mut server.machine;
+        machine.settle_received(session, range, accepted, true, &mut server.out);
+    };
+    settle(&mut server, (FIRST, FIRST));
+    server.transfer(tagged(0, 3, b"t"), b"x");
+    server.clear();
+    server.transfer(tagged(0, 4, b"t"), b"x");
+    assert_eq!(server.said(), ["0 detach 0 closed true amqp:not-allowed"]);
+    assert_eq!(server.seen, ["failed 0 amqp:not-allowed"]);
+}
+
+#[test]
+fn r18_deliveries_that_are_never_settled_end_their_session() {
+    let limits = Limits {
+        max_unsettled: 4,
+        ..Server::limits()
+    };
+    let mut server = Server::with(limits, OFFER);
+    server.write(AMQP);
+    server.send(0, Performative::Open(Open::new("client")));
+    server.send(0, Performative::Begin(begin()));
+    server.send(0, attach("l", 0, Role::Sender));
+    for n in 0..5 {
+        server.transfer(delivery(0, FIRST.wrapping_add(n)), b"x");
+    }
+    server.clear();
+    server.transfer(delivery(0, FIRST.wrapping_add(5)), b"x");
+    assert_eq!(server.said(), ["0 end amqp:resource-limit-exceeded"]);
 }
