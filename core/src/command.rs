@@ -295,7 +295,7 @@ pub struct ConsumeOptions {
     /// Deliveries with tags below this one may follow; see [`Command::Credit`].
     pub until: Tag,
     /// It looks at what is available and takes nothing: its deliveries need no settlement, and what
-    /// is said of them changes nothing.
+    /// is said of them changes nothing. A subscription cannot be browsed: its consumer takes.
     pub browse: bool,
     /// Not what its own connection publishes, if it subscribes, while it is there; nothing to a
     /// subscription that is shared.

@@ -69,18 +69,7 @@ pub(super) struct World {
 impl World {
     /// With this many bytes of memory.
     pub(super) fn with_memory(memory: u64) -> Self {
-        let options = EngineOptions {
-            data_dir: PathBuf::from("/data"),
-            segment_size: 8 << 20,
-            memory,
-            ..EngineOptions::default()
-        };
-        let seed = Seed {
-            uuid: [7; 16],
-            salt: 1,
-            wall_us: 1,
-        };
-        let engine = Engine::open(Arc::new(SimDisk::new()), options, seed).unwrap();
+        let engine = idle(memory);
         engine.spawn().unwrap();
         Self { engine }
     }
@@ -113,6 +102,22 @@ impl World {
             rest: Vec::new(),
         }
     }
+}
+
+/// An engine with little memory, whose threads do not run.
+pub(super) fn idle(memory: u64) -> Engine {
+    let options = EngineOptions {
+        data_dir: PathBuf::from("/data"),
+        segment_size: 8 << 20,
+        memory,
+        ..EngineOptions::default()
+    };
+    let seed = Seed {
+        uuid: [7; 16],
+        salt: 1,
+        wall_us: 1,
+    };
+    Engine::open(Arc::new(SimDisk::new()), options, seed).unwrap()
 }
 
 impl Drop for World {

@@ -39,7 +39,7 @@ const PARTS: [(&str, &[&str], &[&str]); 13] = [
         &["client", "config", "engine", "process", "server"],
         &["ternmq_core"],
     ),
-    ("client", &[], &["ternmq_mqtt"]),
+    ("client", &[], &["ternmq_amqp", "ternmq_mqtt"]),
     ("config", &[], &["ternmq_core"]),
     ("process", &["config"], &[]),
 ];

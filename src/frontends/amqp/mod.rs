@@ -31,6 +31,8 @@ mod source;
 mod subscription;
 mod target;
 mod temporary;
+#[cfg(test)]
+mod tests;
 mod view;
 mod wire;
 
