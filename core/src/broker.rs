@@ -14,12 +14,12 @@ use crate::connection::Place;
 use crate::consumer::{Consumer, Inflight, Lane};
 use crate::deadline::{Deadline, Deadlines};
 use crate::effect::{Answer, Out};
-use crate::error::Refusal;
 use crate::exactly_once::Begun;
 use crate::ids::{ConnectionId, Now, QueueId};
 use crate::large_map::LargeMap;
 use crate::limits::Limits;
 use crate::map::{Map, Seed};
+use crate::named::Named;
 pub(crate) use crate::pass::{AT_END, Pass, discarded};
 use crate::queue::Queue;
 use crate::record::{RecordSink, Settlements};
@@ -74,6 +74,7 @@ pub struct Broker {
     pub(crate) shared: Map<(Arc<str>, Filter), QueueId>,
     /// The same the other way round.
     pub(crate) groups: Map<QueueId, (Arc<str>, Filter)>,
+    pub(crate) named: Map<QueueId, Named>,
     pub(crate) routes: Routes,
     pub(crate) sessions: Slots<Box<Session>>,
     pub(crate) session_names: Map<Arc<str>, SessionRef>,
@@ -141,6 +142,7 @@ impl Broker {
             subscriptions: Map::with_hasher(seed),
             shared: Map::with_hasher(seed),
             groups: Map::with_hasher(seed),
+            named: Map::with_hasher(seed),
             sessions: Slots::default(),
             session_names: Map::with_hasher(seed),
             lanes: Slots::default(),
@@ -272,9 +274,7 @@ impl Broker {
                 self.create_temporary(connection, address, routing, token, pass);
             }
             Command::Drain { consumer, token } => self.drain(connection, consumer, token, pass),
-            Command::LookUp { token, .. } => {
-                pass.refuse(connection, Some(token), Refusal::Unavailable);
-            }
+            Command::LookUp { queue, token } => self.look_up(connection, queue, token, pass),
             Command::DeleteTemporary { address, token } => {
                 return self.delete_temporary(connection, address, token, pass);
             }
@@ -286,8 +286,8 @@ impl Broker {
             } => {
                 self.prepare(connection, (&address, queue.as_ref()), mode, token, pass);
             }
-            Command::Unsubscribe { token, .. } => {
-                pass.refuse(connection, token, Refusal::Unavailable);
+            Command::Unsubscribe { queue, token } => {
+                self.unsubscribe(connection, &queue, token, pass);
             }
             Command::Receive(receive) => self.receive(connection, receive, pass),
             Command::CancelReceive { receive } => self.cancel_receive(connection, receive),
@@ -404,6 +404,8 @@ pub struct Counts {
     pub dropped_full: u64,
     /// Messages dropped because a dead-letter or expiry address is not set.
     pub dropped_no_address: u64,
+    /// Messages whose notes were dropped, too long or too many.
+    pub dropped_notes: u64,
     /// Wills dropped because nothing may be published where they were to go.
     pub dropped_denied: u64,
 }

@@ -125,7 +125,8 @@ pub enum Command {
     LookUp {
         /// Its queue.
         queue: QueueName,
-        /// Answered with [`crate::effect::Answer::Found`].
+        /// Answered with [`crate::effect::Answer::Found`], or refused with
+        /// [`crate::error::Refusal::NoDestination`].
         token: Token,
     },
     /// End a named subscription that nobody consumes from, with everything in its queue.
@@ -244,13 +245,16 @@ pub enum Source {
     Subscription(NamedSubscription),
 }
 
-/// A subscription that consumers join by its name. Its queue is an ordinary multicast one:
-/// `address::queue` names it.
+/// A subscription that consumers join by its name. Its queue is an ordinary multicast one, which
+/// `address::queue` names in every protocol if the filter has no wildcards. The core does not know
+/// principals: that a name is its client's own is for the front-end to see to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NamedSubscription {
     /// Its queue.
     pub queue: QueueName,
-    /// To what. If it is subscribed to something else and nobody consumes from it, it is made anew.
+    /// To what. If it is subscribed to something else, or otherwise, and nobody consumes from it, it
+    /// is made anew and what it held goes; else that is refused with
+    /// [`crate::error::Refusal::InUse`].
     pub filter: Filter,
     /// It stays when its last consumer goes, and is journalled.
     pub durable: bool,
@@ -291,9 +295,10 @@ pub struct ConsumeOptions {
     /// Deliveries with tags below this one may follow; see [`Command::Credit`].
     pub until: Tag,
     /// It looks at what is available and takes nothing: its deliveries need no settlement, and what
-    /// is said of them changes nothing.
+    /// is said of them changes nothing. A subscription cannot be browsed: its consumer takes.
     pub browse: bool,
-    /// Not what its own connection publishes, if it subscribes.
+    /// Not what its own connection publishes, if it subscribes, while it is there; nothing to a
+    /// subscription that is shared.
     pub no_local: bool,
     /// Consumers of a higher number are served first, as long as they can take anything; 0 is
     /// normal.

@@ -4,7 +4,7 @@ use crate::address::{Address, Filter, QueueName};
 use crate::binding::Binding;
 use crate::broker::{Broker, Pass, Work};
 use crate::command::{QueueSpec, RoutingType};
-use crate::consumer::ConsumerRef;
+use crate::consumer::{ConsumerRef, LaneRef};
 use crate::deadline::Deadline;
 use crate::effect::{ConsumerEnd, Effect};
 use crate::error::Refusal;
@@ -93,6 +93,7 @@ impl Broker {
             auto_created: queue.auto_created,
             session,
             shared: self.groups.get(&queue.id).cloned(),
+            named: self.named.get(&queue.id).cloned(),
         }
     }
 
@@ -185,6 +186,7 @@ impl Broker {
         if queue.routing == RoutingType::Multicast && queue.kind == Kind::Plain {
             self.unbind_queue(&Filter::from(&queue.address), id);
         }
+        self.unbind_named(id);
         self.forget_address(&queue.address);
         self.counts.messages = self.counts.messages.saturating_sub(queue.index.live());
         for waiter in std::mem::take(&mut queue.waiters) {
@@ -243,19 +245,33 @@ impl Broker {
             };
             lane.forget(consumer, gone.parked);
             lane.cut_consumer(consumer, &mut Vec::new());
-            match (lane.owner, lane.session) {
-                (Some(connection), None) => {
-                    let consumer = lane.key;
-                    pass.out.effects.push(Effect::ConsumerEnded {
-                        connection,
-                        consumer,
-                        why: ConsumerEnd::Deleted,
-                    });
-                }
-                (_, Some(session)) => self.forget_consumer(session, consumer),
-                (None, None) => {}
-            }
+            self.tell_ended(gone.lane, consumer, ConsumerEnd::Deleted, pass);
             self.lane_moved(gone.lane); // Its other queues may use what it held.
+        }
+    }
+
+    /// Tells the client of a consumer that is gone; of a session's, nobody is told.
+    pub(crate) fn tell_ended(
+        &mut self,
+        lane: LaneRef,
+        consumer: ConsumerRef,
+        why: ConsumerEnd,
+        pass: &mut Pass<'_>,
+    ) {
+        let Some(lane) = self.lanes.at(lane.0) else {
+            return;
+        };
+        match (lane.owner, lane.session) {
+            (Some(connection), None) => {
+                let consumer = lane.key;
+                pass.out.effects.push(Effect::ConsumerEnded {
+                    connection,
+                    consumer,
+                    why,
+                });
+            }
+            (_, Some(session)) => self.forget_consumer(session, consumer),
+            (None, None) => {}
         }
     }
 

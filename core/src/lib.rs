@@ -29,6 +29,7 @@ pub mod large_map;
 pub mod limits;
 pub mod map;
 pub mod message;
+mod named;
 mod pass;
 mod publish;
 mod queue;

@@ -83,6 +83,7 @@ impl Broker {
             record::TAG => self.apply_tag(payload),
             record::PUT_WILL => self.apply_will(payload),
             record::DELETE_WILL => self.apply_delete_will(payload),
+            record::NOTE => self.apply_note(payload),
             record::AGAIN => Some(()),
             _ => return Err(RecoveryError::UnknownKind(kind)),
         };
@@ -129,11 +130,14 @@ impl Broker {
             match owner {
                 Some(session) => queue.kind = Kind::Session(session),
                 None if put.shared.is_some() => queue.kind = Kind::Shared,
+                None if put.named.is_some() => queue.kind = Kind::Named,
                 None => {}
             }
         });
         if let Some(key) = put.shared {
             self.bind_shared(put.id, key);
+        } else if let Some(named) = put.named.filter(|_| owner.is_none()) {
+            self.bind_named(put.id, named);
         }
         if let Some(session) = owner {
             self.adopt_queue(session, put.id);

@@ -60,6 +60,8 @@ impl AddressState {
 pub(crate) struct Route {
     /// Queues that get every message.
     queues: Box<[QueueId]>,
+    /// Queues that do not get what one connection publishes.
+    not_local: Box<[(QueueId, ConnectionId)]>,
     /// Queues of sessions.
     sessions: Box<[Share]>,
     /// Connections that get messages sent at most once.
@@ -254,6 +256,8 @@ impl Broker {
         let route = self.route(address);
         self.targets
             .extend(route.queues.iter().map(|queue| (*queue, 0)));
+        let others = route.not_local.iter().filter(|(_, not)| *not != from);
+        self.targets.extend(others.map(|(queue, _)| (*queue, 0)));
         let at_most_once = envelope.is_at_most_once();
         let takes = |share: &&Share| {
             (share.queued || !at_most_once) && share.not_from.is_none_or(|not| not != from)
@@ -371,8 +375,9 @@ impl Broker {
     }
 
     /// `address::queue`, for every protocol the one place that decides who may name a queue. The
-    /// queue of a session or subscription is not found, whoever asks: it could be read or filled by
-    /// somebody else, and its owner has it anyway. A temporary one is its connection's to consume.
+    /// queue of a session or of a subscription without a name is not found, whoever asks: it could be
+    /// read or filled by somebody else, and its owner has it anyway. A temporary one is its
+    /// connection's to consume; a named subscription that is not shared has one consumer.
     pub(crate) fn named_queue(
         &self,
         address: &Address,
@@ -388,10 +393,12 @@ impl Broker {
             .queues
             .get(&id)
             .is_some_and(|queue| queue.address == *address && queue.is_addressable());
-        if here {
-            Ok(id)
-        } else {
+        if !here {
             Err(Refusal::NoDestination)
+        } else if consumer.is_some() && self.is_taken(id) {
+            Err(Refusal::InUse)
+        } else {
+            Ok(id)
         }
     }
 
@@ -434,7 +441,10 @@ impl Broker {
         self.split_route(queues, merged)
     }
 
-    fn split_route(&self, queues: Vec<QueueId>, merged: Vec<Merged>) -> Route {
+    fn split_route(&self, mut queues: Vec<QueueId>, merged: Vec<Merged>) -> Route {
+        let not_from = |id: &QueueId| Some((*id, self.queues.get(id)?.not_from()?));
+        let not_local = queues.iter().filter_map(not_from).collect();
+        queues.retain(|id| not_from(id).is_none());
         let (mut sessions, mut all_ids) = (Vec::new(), Vec::new());
         let (mut at_most_once, mut direct) = (Groups::default(), Groups::default());
         for mut one in merged {
@@ -470,6 +480,7 @@ impl Broker {
         }
         Route {
             queues: queues.into(),
+            not_local,
             sessions: sessions.into(),
             at_most_once: at_most_once.finish(),
             direct: direct.finish(),

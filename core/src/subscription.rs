@@ -33,7 +33,7 @@ impl Broker {
         if connection.lane(key).is_some() {
             return pass.refuse(id, token, Refusal::DestinationExists);
         }
-        let queue = match self.source_queue(id, &source, pass) {
+        let queue = match self.source_queue(id, &source, options.no_local, pass) {
             Ok(queue) => queue,
             Err(why) => return pass.refuse(id, token, why),
         };
@@ -43,7 +43,11 @@ impl Broker {
         lane.until = options.until;
         lane.opened_after = position;
         let lane = LaneRef(self.lanes.insert(Box::new(lane)));
-        self.add_consumer(lane, queue, settle, options.priority);
+        if options.browse && self.may_be_browsed(&source, queue) {
+            self.add_browser(lane, queue);
+        } else {
+            self.add_consumer(lane, queue, settle, options.priority);
+        }
         if let Some(connection) = self.connection_mut(id) {
             connection.put_lane(key, lane);
         }
@@ -56,18 +60,20 @@ impl Broker {
         &mut self,
         id: ConnectionId,
         source: &Source,
+        no_local: bool,
         pass: &mut Pass<'_>,
     ) -> Result<QueueId, Refusal> {
+        let not_from = no_local.then_some(id);
         match source {
             Source::Anycast(address) => self.anycast_to_consume(address, id, pass),
-            Source::Multicast(filter) => self.subscription_queue(id, filter),
-            Source::Subscription(_) => Err(Refusal::Unavailable),
+            Source::Multicast(filter) => self.subscription_queue(id, filter, not_from),
+            Source::Subscription(named) => self.join_named(id, named, no_local, pass),
             Source::Queue { address, queue } => self.named_queue(address, queue, Some(id)),
             Source::Untyped(filter) => match filter.to_address() {
                 Some(address) if self.takes_anycast(&address) => {
                     self.anycast_to_consume(&address, id, pass)
                 }
-                _ => self.subscription_queue(id, filter),
+                _ => self.subscription_queue(id, filter, not_from),
             },
         }
     }
@@ -87,10 +93,25 @@ impl Broker {
         &mut self,
         id: ConnectionId,
         filter: &Filter,
+        not_from: Option<ConnectionId>,
     ) -> Result<QueueId, Refusal> {
         if self.queues.len() >= self.limits.max_queues {
             return Err(Refusal::LimitReached(Limit::Queues));
         }
+        self.may_subscribe(id, filter)?;
+        let (name, address) = self.internal_names("$subscription")?;
+        let queue = self.new_queue(name, &address, RoutingType::Multicast, |queue| {
+            queue.kind = Kind::Subscription;
+        });
+        self.leave_out(queue, not_from);
+        self.bind_queue(filter, queue);
+        self.subscriptions.insert(queue, filter.clone());
+        Ok(queue)
+    }
+
+    /// Whether a connection may subscribe to what a filter matches: to one address only if it is, or
+    /// may be, there with multicast, and is nobody else's.
+    pub(crate) fn may_subscribe(&self, id: ConnectionId, filter: &Filter) -> Result<(), Refusal> {
         if let Some(address) = filter.to_address() {
             let state = self.addresses.get(&address);
             if state.is_some_and(|state| state.owner.is_some_and(|owner| owner != id)) {
@@ -112,13 +133,7 @@ impl Broker {
                 return Err(Refusal::NoDestination);
             }
         }
-        let (name, address) = self.internal_names("$subscription")?;
-        let queue = self.new_queue(name, &address, RoutingType::Multicast, |queue| {
-            queue.kind = Kind::Subscription;
-        });
-        self.bind_queue(filter, queue);
-        self.subscriptions.insert(queue, filter.clone());
-        Ok(queue)
+        Ok(())
     }
 
     /// A name for the next queue that nobody addresses.
@@ -140,7 +155,7 @@ impl Broker {
         settle: SettleMode,
         priority: i32,
     ) -> ConsumerRef {
-        let consumer = ConsumerRef(self.consumers.insert(Consumer {
+        let consumer = self.insert_consumer(Consumer {
             lane,
             queue,
             settle,
@@ -148,47 +163,89 @@ impl Broker {
             granted: 1,
             subscription_id: 0,
             priority,
+            browses: false,
             links: Links::default(),
-        }));
-        if let Some(lane) = self.lanes.at_mut(lane.0) {
-            lane.consumers.insert(consumer);
-        }
+        });
         if let Some(queue) = self.queues.get_mut(&queue) {
-            queue.consumers.insert(consumer);
             queue.ready.admit(priority);
             queue.ready.push_back(&mut self.consumers, consumer);
         }
         consumer
     }
 
+    /// Joins a lane to a queue whose messages it looks at.
+    fn add_browser(&mut self, lane: LaneRef, queue: QueueId) {
+        let consumer = self.insert_consumer(Consumer {
+            lane,
+            queue,
+            settle: SettleMode::Explicit,
+            parked: false,
+            granted: 1,
+            subscription_id: 0,
+            priority: 0,
+            browses: true,
+            links: Links::default(),
+        });
+        if let Some(queue) = self.queues.get_mut(&queue) {
+            queue.uncommon_mut().browsers.add(consumer);
+        }
+    }
+
+    fn insert_consumer(&mut self, consumer: Consumer) -> ConsumerRef {
+        let (lane, queue) = (consumer.lane, consumer.queue);
+        let consumer = ConsumerRef(self.consumers.insert(consumer));
+        if let Some(lane) = self.lanes.at_mut(lane.0) {
+            lane.consumers.insert(consumer);
+        }
+        if let Some(queue) = self.queues.get_mut(&queue) {
+            queue.consumers.insert(consumer);
+        }
+        consumer
+    }
+
+    /// A subscription is there for its consumers: they cannot but take what is theirs.
+    fn may_be_browsed(&self, source: &Source, queue: QueueId) -> bool {
+        let queue = self.queues.get(&queue);
+        let named = !matches!(source, Source::Subscription(_));
+        named && queue.is_some_and(|queue| queue.is_addressable())
+    }
+
     /// Takes a consumer away from its queue and its lane; what it holds must be gone before.
     pub(crate) fn remove_consumer(&mut self, consumer: ConsumerRef, pass: &mut Pass<'_>) {
-        let Some(gone) = self.consumers.at(consumer.0).copied() else {
+        let Some(id) = self.part(consumer, pass) else {
             return;
         };
+        let Some(queue) = self.queues.get(&id) else {
+            return;
+        };
+        let is_last = queue.consumers.is_empty();
+        match queue.kind {
+            Kind::Subscription => self.end_subscription(id, pass),
+            Kind::Shared if is_last => self.end_shared(id, pass),
+            Kind::Named if is_last && !queue.durable => self.delete_queue(id, pass),
+            _ => {
+                if is_last {
+                    self.leave_out(id, None);
+                }
+                self.list(id);
+                self.reap_if_unused(id);
+            }
+        }
+    }
+
+    /// Parts a consumer from its queue, which it gives, and its lane.
+    pub(crate) fn part(&mut self, consumer: ConsumerRef, pass: &mut Pass<'_>) -> Option<QueueId> {
+        let gone = self.consumers.at(consumer.0).copied()?;
         self.refuse_drain(consumer, pass);
         if let Some(queue) = self.queues.get_mut(&gone.queue) {
             queue.consumers.remove(&consumer);
-            queue.ready.dismiss(gone.priority);
-            if !gone.parked {
-                queue.ready.remove(&mut self.consumers, consumer);
-            }
+            queue.forget_consumer(&mut self.consumers, consumer, &gone);
         }
         self.consumers.remove(consumer.0);
         if let Some(lane) = self.lanes.at_mut(gone.lane.0) {
             lane.forget(consumer, gone.parked);
         }
-        let Some(queue) = self.queues.get_mut(&gone.queue) else {
-            return;
-        };
-        if queue.kind == Kind::Subscription {
-            self.end_subscription(gone.queue, pass);
-        } else if queue.kind == Kind::Shared && queue.consumers.is_empty() {
-            self.end_shared(gone.queue, pass);
-        } else {
-            self.list(gone.queue);
-            self.reap_if_unused(gone.queue);
-        }
+        Some(gone.queue)
     }
 
     /// Ends the queue of a consumer's own subscription.
@@ -249,7 +306,7 @@ impl Broker {
 
     /// What settles on write and was written is settled, whatever ends the lane. False if the room
     /// for records did not reach.
-    fn settle_written(&mut self, lane: LaneRef, pass: &mut Pass<'_>) -> bool {
+    pub(crate) fn settle_written(&mut self, lane: LaneRef, pass: &mut Pass<'_>) -> bool {
         let mut pieces: Vec<Inflight> = Vec::new();
         let Some(state) = self.lanes.at_mut(lane.0) else {
             return true;

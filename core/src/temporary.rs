@@ -21,7 +21,7 @@ impl Broker {
         token: Option<Token>,
         pass: &mut Pass<'_>,
     ) {
-        if let Err(why) = self.may_create_temporary(id, &address) {
+        if let Err(why) = self.may_create_temporary(id, &address, routing) {
             return pass.refuse(id, token, why);
         }
         let queue = match routing {
@@ -41,7 +41,12 @@ impl Broker {
         pass.answer(id, token, position, Answer::Created);
     }
 
-    fn may_create_temporary(&self, id: ConnectionId, address: &Address) -> Result<(), Refusal> {
+    fn may_create_temporary(
+        &self,
+        id: ConnectionId,
+        address: &Address,
+        routing: RoutingType,
+    ) -> Result<(), Refusal> {
         let held = self.connection(id).map_or(0, |c| c.temporaries.len());
         let taken = self.addresses.get(address).is_some()
             || self.queue_names.contains_key(&QueueName::from(address));
@@ -53,7 +58,7 @@ impl Broker {
             Err(Refusal::LimitReached(Limit::Subscriptions))
         } else if self.addresses.len() >= self.limits.max_addresses {
             Err(Refusal::LimitReached(Limit::Addresses))
-        } else if self.queues.len() >= self.limits.max_queues {
+        } else if routing == RoutingType::Anycast && self.queues.len() >= self.limits.max_queues {
             Err(Refusal::LimitReached(Limit::Queues))
         } else {
             Ok(())
@@ -100,13 +105,18 @@ impl Broker {
         let mut queues = Vec::new();
         self.trie.matches(address, |binding: &Binding| {
             if let Holder::Queue(id) = binding.holder
-                && self.subscriptions.get(&id) == Some(&filter)
+                && self.filter_of(id) == Some(&filter)
             {
                 queues.push(id);
             }
         });
         queues.sort_unstable();
         queues
+    }
+
+    fn filter_of(&self, id: QueueId) -> Option<&Filter> {
+        let own = self.subscriptions.get(&id);
+        own.or_else(|| self.named.get(&id).map(|named| &named.filter))
     }
 
     /// Ends the temporary destinations of a connection that is going. False if the units did not

@@ -37,8 +37,8 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 pub use addresses::{AddressSection, QueueSection};
-pub use environment::Variable;
 pub use amqp::{Amqp, Mechanism};
+pub use environment::Variable;
 pub use error::{ConfigError, MAX_FILE_BYTES, MAX_SET_BYTES, Place, Problem};
 pub use limits::{FrameLimits, Limits};
 pub use listeners::{Listener, Protocol, Protocols, ProxyProtocol};

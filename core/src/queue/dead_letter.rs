@@ -63,6 +63,7 @@ impl Broker {
         };
         let left = source.durable && piece.flags & JOURNALLED != 0;
         let name = self.store.stored(piece.run).map_or(0, |stored| stored.name);
+        let notes = self.notes_to_move((from, &piece), to, left, pass);
         let Some(queue) = self.queues.get_mut(&to) else {
             return;
         };
@@ -87,6 +88,7 @@ impl Broker {
             };
             queue.moved_after = record::write_move(pass.log, &record) + 1;
         }
+        self.put_notes(to, landed, notes);
         self.counts.messages += u64::from(piece.count);
         self.store.retain(piece.run, piece.first, piece.count);
         self.remove_messages(from, piece, pass);
@@ -114,7 +116,10 @@ impl Broker {
         if let Some(queue) = self.next_anycast(&address) {
             return Some(queue);
         }
-        let queue = QueueName::from(&address);
+        let mut queue = QueueName::from(&address);
+        if self.queue_names.contains_key(&queue) {
+            queue = self.internal_names("$moved").ok()?.0; // A subscription has taken the name.
+        }
         Some(self.create_queue(queue, &address, RoutingType::Anycast, true, false, pass))
     }
 }

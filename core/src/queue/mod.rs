@@ -5,15 +5,18 @@
 //! or *settled*. Sequence is order: durable and transient messages are numbered alike (law L5).
 
 pub(crate) mod block;
+mod browse;
 mod dead_letter;
 mod delivery;
 mod drain;
 mod expiry;
 mod lease;
+mod note;
 mod ready;
 mod redelivery;
 mod ring;
 mod settlement;
+mod turn;
 mod uncommon;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -35,6 +38,7 @@ pub(crate) use delivery::room_of;
 pub(crate) use lease::{Lease, Waiter};
 pub(crate) use ready::{Level, Ready};
 pub(crate) use ring::{Links, Ring};
+pub(crate) use turn::Share;
 pub(crate) use uncommon::Uncommon;
 
 /// What a queue is for.
@@ -48,6 +52,8 @@ pub(crate) enum Kind {
     Session(SessionRef),
     /// Of a group of sessions that share a subscription; ends with the last of them.
     Shared,
+    /// A subscription with a name; see [`crate::named`]. Drops its oldest when full unless durable.
+    Named,
     /// Lives as long as a connection.
     Temporary(ConnectionId),
 }
@@ -59,17 +65,6 @@ pub(crate) struct Count {
     pub(crate) attempts: u32,
     /// Times that count towards dead-lettering.
     pub(crate) failures: u32,
-}
-
-/// Everybody's share of the messages below a sequence, so that a run is spread evenly.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Share {
-    /// For the messages below this one.
-    below: u64,
-    /// How many each gets at a time.
-    count: u32,
-    /// Among the consumers of this priority.
-    priority: i32,
 }
 
 /// One queue.
@@ -180,14 +175,15 @@ impl Queue {
     pub(crate) fn is_bounded(&self) -> bool {
         match self.kind {
             Kind::Subscription => true,
-            Kind::Session(_) | Kind::Shared => !self.durable,
+            Kind::Session(_) | Kind::Shared | Kind::Named => !self.durable,
             Kind::Plain | Kind::Temporary(_) => false,
         }
     }
 
-    /// Whether others may name it: a session's queue and a subscription are their owner's.
+    /// Whether others may name it: a session's queue and a subscription without a name are their
+    /// owner's.
     pub(crate) fn is_addressable(&self) -> bool {
-        matches!(self.kind, Kind::Plain | Kind::Temporary(_))
+        matches!(self.kind, Kind::Plain | Kind::Named | Kind::Temporary(_))
     }
 
     /// The next available piece of messages that were attempted equally often, at most `max`.
@@ -242,8 +238,9 @@ impl Queue {
         self.uniform(piece)
     }
 
-    /// Cuts a piece where counts or origins differ.
-    fn uniform(&self, mut piece: Piece) -> Piece {
+    /// Cuts a piece where counts, origins or notes differ.
+    fn uniform(&self, piece: Piece) -> Piece {
+        let mut piece = self.noted_alike(piece);
         if self.counts.is_empty() && self.origins.is_empty() {
             return piece;
         }
@@ -302,6 +299,7 @@ impl Queue {
 
     /// Forgets what was kept about a settled message beside the index.
     pub(crate) fn forget(&mut self, sequence: u64, count: u32) {
+        self.forget_notes(sequence..sequence + u64::from(count));
         if self.counts.is_empty() && self.origins.is_empty() {
             return;
         }

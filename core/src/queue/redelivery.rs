@@ -237,7 +237,7 @@ impl Queue {
     /// Whether a consumer of this priority would be the next to get what it gave back.
     fn comes_straight_back(&self, priority: i32) -> bool {
         let taken_by_receive = !self.waiters.is_empty() && priority <= 0;
-        self.ready.members(self.consumers.len(), priority) == 1 && !taken_by_receive
+        self.ready.members(self.takers(), priority) == 1 && !taken_by_receive
     }
 }
 

@@ -8,6 +8,7 @@ use crate::address::{Address, Filter, QueueName};
 use crate::command::{BindOptions, BindTarget, RoutingType};
 use crate::dialect::Dialect;
 use crate::ids::QueueId;
+use crate::named::Named;
 
 /// A durable queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +22,12 @@ pub(crate) struct QueueRecord {
     pub(crate) session: Option<Arc<str>>,
     /// Of the group of sessions that share a subscription.
     pub(crate) shared: Option<(Arc<str>, Filter)>,
+    /// Of a subscription with a name.
+    pub(crate) named: Option<Named>,
 }
+
+const SHARED: u8 = 1;
+const NO_LOCAL: u8 = 2;
 
 impl QueueRecord {
     pub(crate) fn encode(&self) -> Writer {
@@ -34,6 +40,14 @@ impl QueueRecord {
         write_option(&mut head, self.session.as_deref());
         match &self.shared {
             Some((group, filter)) => head.u8(1).text(group).text(filter.as_str()),
+            None => head.u8(0),
+        };
+        match &self.named {
+            Some(named) => {
+                let shared = if named.shared { SHARED } else { 0 };
+                let no_local = if named.no_local { NO_LOCAL } else { 0 };
+                head.u8(1).text(named.filter.as_str()).u8(shared | no_local)
+            }
             None => head.u8(0),
         };
         head
@@ -55,8 +69,22 @@ impl QueueRecord {
                 0 => None,
                 _ => Some((reader.shared_text()?, filter(&mut reader)?)),
             },
+            named: read_named(&mut reader)?,
         })
     }
+}
+
+/// The first versions wrote nothing here.
+fn read_named(reader: &mut Reader<'_>) -> Option<Option<Named>> {
+    if reader.is_empty() || reader.u8()? == 0 {
+        return Some(None);
+    }
+    let (filter, flags) = (filter(reader)?, reader.u8()?);
+    Some(Some(Named {
+        filter,
+        shared: flags & SHARED != 0,
+        no_local: flags & NO_LOCAL != 0,
+    }))
 }
 
 /// A durable session.

@@ -7,6 +7,7 @@ use crate::testing::address;
 fn route() -> Arc<Route> {
     Arc::new(Route {
         queues: Box::default(),
+        not_local: Box::default(),
         sessions: Box::default(),
         at_most_once: Box::default(),
         direct: Box::default(),

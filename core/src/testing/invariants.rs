@@ -1,12 +1,12 @@
 //! What holds between any two calls, recounted from scratch, and the durable state in a form that
 //! can be compared.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::broker::{Broker, Work};
 use crate::consumer::{ConsumerRef, Inflight};
 use crate::ids::QueueId;
-use crate::queue::{JOURNALLED, Piece, Queue};
+use crate::queue::{JOURNALLED, Kind, Piece, Queue};
 use crate::store::RunRef;
 
 /// All unsettled messages of a queue, one by one.
@@ -42,7 +42,15 @@ pub(crate) fn check(broker: &Broker) {
         check_places(broker, queue, &messages);
         check_consumers(broker, queue);
         check_drains(broker, queue);
+        check_browsers(broker, queue);
+        check_notes(queue, &messages);
+        let known = broker.queue_names.get(&queue.name);
+        assert_eq!(known, Some(&queue.id), "a queue by its name");
+        let is_named = broker.named.contains_key(&queue.id);
+        assert_eq!(queue.kind == Kind::Named, is_named, "named subscriptions");
     }
+    let named = broker.named.keys();
+    assert!(named.copied().all(|id| broker.queues.contains_key(&id)));
     for work in &broker.work {
         if let Work::Discard(queue) = work {
             let mut refer = |piece: &Piece| refer(piece.run, piece.first);
@@ -124,7 +132,7 @@ fn check_consumers(broker: &Broker, queue: &Queue) {
     assert_eq!(asked.len(), queue.ready.len());
     for consumer in &queue.consumers {
         let state = broker.consumers.at(consumer.0).expect("a consumer");
-        if state.parked {
+        if state.parked || state.browses {
             asked.push(*consumer);
         }
     }
@@ -146,7 +154,11 @@ fn check_consumers(broker: &Broker, queue: &Queue) {
         "a receive waits for what is there"
     );
     for consumer in &queue.consumers {
-        let lane = broker.consumers.at(consumer.0).expect("a consumer").lane;
+        let state = broker.consumers.at(consumer.0).expect("a consumer");
+        if state.browses {
+            continue;
+        }
+        let lane = state.lane;
         let lane = broker.lanes.at(lane.0).expect("a lane");
         let Some(owner) = lane.owner.filter(|_| lane.credit() > 0) else {
             continue;
@@ -166,6 +178,19 @@ fn check_consumers(broker: &Broker, queue: &Queue) {
     }
 }
 
+/// Only messages that are there have notes.
+fn check_notes(queue: &Queue, messages: &[Piece]) {
+    let there: BTreeSet<u64> = messages.iter().map(|piece| piece.sequence).collect();
+    let notes = queue.uncommon.iter().flat_map(|some| some.notes.iter());
+    let mut bytes = 0;
+    for (sequence, note) in notes {
+        assert!(there.contains(&sequence) && !note.is_empty(), "a note");
+        bytes += note.len() + 64;
+    }
+    let counted = queue.uncommon.as_ref().map_or(0, |some| some.notes.bytes());
+    assert_eq!(bytes, counted, "notes");
+}
+
 /// A drain waits for room, or for the queue to be handed out.
 fn check_drains(broker: &Broker, queue: &Queue) {
     let Some(uncommon) = &queue.uncommon else {
@@ -182,6 +207,25 @@ fn check_drains(broker: &Broker, queue: &Queue) {
             state.queue == queue.id && state.parked && starved,
             "a drain"
         );
+    }
+}
+
+/// A browser has passed everything, or waits for credit or room.
+fn check_browsers(broker: &Broker, queue: &Queue) {
+    let browses = |consumer: &&ConsumerRef| {
+        let state = broker.consumers.at(consumer.0);
+        state.expect("a consumer").browses
+    };
+    let browsers = queue.consumers.iter().filter(browses);
+    assert_eq!(
+        browsers.clone().count(),
+        queue.consumers.len() - queue.takers()
+    );
+    for browser in browsers {
+        let state = broker.consumers.at(browser.0).expect("a consumer");
+        let all = &queue.uncommon.as_ref().expect("browsers").browsers;
+        let passed = all.cursor(*browser) >= queue.next;
+        assert!(queue.listed || state.parked || passed, "a browser");
     }
 }
 
@@ -204,11 +248,12 @@ pub(crate) fn durable_state(broker: &Broker) -> Vec<String> {
                 .copied()
                 .unwrap_or_default();
             let origin = queue.origins.get(&piece.sequence);
+            let note = queue.note(piece.sequence);
             let QueueId(id) = queue.id;
             let (sequence, name) = (piece.sequence, name(piece.run));
             let (first, flags) = (piece.first, piece.flags);
             lines.push(format!(
-                "{id}/{sequence}: {name}+{first} {flags} {count:?} {origin:?}"
+                "{id}/{sequence}: {name}+{first} {flags} {count:?} {origin:?} noted {note:?}"
             ));
         }
     }

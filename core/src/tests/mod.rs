@@ -1,11 +1,15 @@
 //! Tests of the whole broker, by law. Where a comment says "mutant", the test was seen to fail
 //! with that one change.
 
+mod browse;
 mod destinations;
 mod drain;
 mod exactly_once;
 mod load;
 mod model;
+mod named;
+mod nodes;
+mod notes;
 mod order;
 mod prepare;
 mod priority;

@@ -45,6 +45,8 @@ pub(super) struct Lane {
     pub(super) key: u32,
     pub(super) queues: Vec<usize>,
     pub(super) on_write: bool,
+    /// The entries it was shown, if it is a browser.
+    pub(super) shown: Option<Vec<u64>>,
     pub(super) window: u32,
     /// Tags from here on may not follow.
     pub(super) until: Tag,
@@ -126,6 +128,9 @@ impl Model {
         let lane = self
             .lane_of(seen.connection, seen.consumer)
             .expect("an open consumer");
+        if self.lane(lane).shown.is_some() {
+            return self.shown(lane, seen);
+        }
         let held = self.held(lane).len();
         let state = self.lanes[lane].as_mut().expect("a lane");
         let queues = state.queues.clone();
@@ -159,6 +164,30 @@ impl Model {
             return;
         }
         unreachable!("{seen:?} is in none of the queues of its consumer");
+    }
+
+    /// A browser was shown a message: an available one, behind all that it was shown before.
+    fn shown(&mut self, lane: usize, seen: &Seen) {
+        let state = self.lanes[lane].as_mut().expect("a lane");
+        let messages = &self.queues[state.queues[0]].messages;
+        let is = |m: &Message| m.body == seen.body && m.state == State::Available;
+        let shown = state.shown.as_mut().expect("a browser");
+        let place_of = |entry: u64| messages.iter().position(|m| m.entry == entry);
+        let mut from = 0;
+        while let Some(last) = shown.last() {
+            if let Some(place) = place_of(*last) {
+                from = place + 1;
+                break;
+            }
+            shown.pop();
+        }
+        let next = messages[from..].iter().find(|m| is(m));
+        let next = next.unwrap_or_else(|| unreachable!("{seen:?} is not to be shown"));
+        assert_eq!(seen.attempts, next.attempts, "{seen:?}");
+        assert_eq!(seen.tag, state.next_tag, "{seen:?}");
+        assert!(seen.tag < state.until, "{seen:?} is above the credit");
+        shown.push(next.entry);
+        state.next_tag += 1;
     }
 
     /// Ends one message of a queue.

@@ -124,6 +124,7 @@ impl Run {
             key,
             queues: Vec::new(),
             on_write,
+            shown: None,
             window,
             until: Tag::MAX,
             next_tag: 1,
@@ -320,9 +321,14 @@ impl Run {
         }
         let (window, on_write) = (1 + u32::try_from(self.below(30)).unwrap(), self.chance(30));
         let lane = self.new_lane(slot, key, window, on_write);
+        let browse = self.chance(15);
         let source = if self.chance(60) {
             let queue = self.pick(ANYCAST.len());
             self.model.lane(lane).queues.push(queue);
+            if browse {
+                self.model.lane(lane).shown = Some(Vec::new());
+                self.model.lane(lane).on_write = false;
+            }
             Source::Anycast(address(ANYCAST[queue]))
         } else {
             let pattern = self.pick(FILTERS.len());
@@ -343,6 +349,7 @@ impl Run {
             prefetch: window,
             options: ConsumeOptions {
                 priority: [0, 0, 0, 3, -2][self.pick(5)],
+                browse,
                 ..ConsumeOptions::default()
             },
             token: None,
@@ -412,6 +419,13 @@ impl Run {
         let Some((lane, key, _)) = self.lane(slot) else {
             return;
         };
+        if self.model.lane(lane).shown.is_some() {
+            // Whatever is said of what a browser saw, nothing comes of it.
+            let n = u32::try_from(self.below(9)).unwrap();
+            let command = settle(key, 1, n, Outcome::Accepted, None);
+            self.run(slot, vec![command]);
+            return;
+        }
         let held = self.model.held(lane);
         if held.is_empty() {
             return;

@@ -23,6 +23,8 @@ mod options;
 mod receive;
 mod refuse;
 mod render;
+#[cfg(test)]
+mod samples;
 mod scalar;
 mod settle;
 mod source;

@@ -275,7 +275,10 @@ impl Amqp {
     /// There is no memory for it now.
     fn gather(&mut self, mark: Mark, payload: &[u8], turn: &mut Turn<'_>) -> Result<(), NoMemory> {
         if mark.transactional {
-            let fault = Fault::new("amqp:transaction:unknown-id", "there are no transactions yet");
+            let fault = Fault::new(
+                "amqp:transaction:unknown-id",
+                "there are no transactions yet",
+            );
             self.reject(mark, fault, turn);
             return Ok(());
         }
@@ -341,7 +344,10 @@ impl Amqp {
             return Ok(());
         }
         let wanted = self.inbox.wanted.take();
-        let wanted = wanted.unwrap_or(self.inbox.rest.min(RUN_BYTES)).min(largest).max(size);
+        let wanted = wanted
+            .unwrap_or(self.inbox.rest.min(RUN_BYTES))
+            .min(largest)
+            .max(size);
         let Some(charge) = turn.link.reserve(wanted) else {
             self.inbox.wanted = Some(wanted);
             return Err(NoMemory);
@@ -424,7 +430,8 @@ impl Amqp {
     /// Refuses a message that does not become a publish.
     fn reject(&mut self, mark: Mark, fault: Fault<'_>, turn: &mut Turn<'_>) {
         let producer = self.links.producer(mark.link);
-        let told = producer.is_some_and(|(key, producer)| key == mark.key && producer.takes_rejected);
+        let told =
+            producer.is_some_and(|(key, producer)| key == mark.key && producer.takes_rejected);
         if told && !mark.settled {
             let state = DeliveryState::Outcome(Outcome::Rejected(Some(fault)));
             self.tell(mark.accepted(), state, turn);

@@ -8,7 +8,6 @@ use crate::frontends::End;
 
 pub(super) const NOT_FOUND: &str = "amqp:not-found";
 pub(super) const NOT_IMPLEMENTED: &str = "amqp:not-implemented";
-pub(super) const NOT_ALLOWED: &str = "amqp:not-allowed";
 pub(super) const INVALID_FIELD: &str = "amqp:invalid-field";
 pub(super) const RESOURCE_LIMIT: &str = "amqp:resource-limit-exceeded";
 pub(super) const INTERNAL: &str = "amqp:internal-error";

@@ -61,12 +61,7 @@ pub(super) fn routing(capabilities: Symbols<'_>) -> Option<RoutingType> {
 }
 
 impl Amqp {
-    pub(super) fn attach_producer(
-        &mut self,
-        id: LinkId,
-        attach: &Attach<'_>,
-        turn: &mut Turn<'_>,
-    ) {
+    pub(super) fn attach_producer(&mut self, id: LinkId, attach: &Attach<'_>, turn: &mut Turn<'_>) {
         let target = match &attach.target {
             Some(Terminus::Target(target)) => *target,
             Some(Terminus::Coordinator(_)) => {
@@ -115,7 +110,9 @@ impl Amqp {
         (place, temporary): (Option<Place>, Option<Temporary>),
         turn: &mut Turn<'_>,
     ) {
-        let name = temporary.as_ref().map(|made| made.name(&self.options.names));
+        let name = temporary
+            .as_ref()
+            .map(|made| made.name(&self.options.names));
         let relay = place.is_none();
         let mut offered = Vec::new();
         put_symbol(&mut offered, ANONYMOUS_RELAY);
@@ -187,11 +184,7 @@ impl Amqp {
     }
 
     /// A producer is gone; what it sent before has been pushed.
-    pub(super) fn end_producer(
-        &mut self,
-        producer: Producer,
-        turn: &mut Turn<'_>,
-    ) {
+    pub(super) fn end_producer(&mut self, producer: Producer, turn: &mut Turn<'_>) {
         self.inbox.forget(producer.partial.as_ref());
         if let Some(temporary) = producer.temporary {
             self.delete_temporary(&temporary, turn);

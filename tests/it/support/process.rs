@@ -212,7 +212,8 @@ fn listener_of(line: &str) -> Option<(String, SocketAddr)> {
     Some((name, event["address"].as_str()?.parse().ok()?))
 }
 
-const LISTENERS: [(&str, &str); 5] = [
+const LISTENERS: [(&str, &str); 6] = [
+    ("amqp", "[\"amqp\"]"),
     ("mqtt", "[\"mqtt\"]"),
     ("stomp", "[\"stomp\"]"),
     ("auto", "\"auto\""),
