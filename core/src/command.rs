@@ -376,13 +376,21 @@ pub enum Outcome {
         /// Overrides the redelivery delay of the address.
         delay_ms: Option<u64>,
     },
-    /// Returned, and not for this consumer again; others may have them.
+    /// Returned, and not for this consumer again; others may have them. What is more than
+    /// [`Limits::max_set_aside`](crate::limits::Limits::max_set_aside) is rejected.
     Undeliverable {
         /// Counted as an attempt that failed.
         failed: bool,
     },
     /// To the dead-letter address at once.
     Rejected,
+}
+
+impl Outcome {
+    /// Whether each message may need a record of its own.
+    pub(crate) fn is_counted_singly(self) -> bool {
+        matches!(self, Self::Failed { .. } | Self::Undeliverable { .. })
+    }
 }
 
 /// Takes or makes a session, which outlives connections.

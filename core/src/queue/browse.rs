@@ -157,6 +157,17 @@ impl Queue {
     /// The first available piece at or above `sequence` of messages that were attempted equally
     /// often, at most `max`. Nothing is taken.
     pub(crate) fn available_from(&mut self, sequence: u64, max: u32) -> Option<Piece> {
+        let head = self.head_from(sequence, max);
+        let aside = self.uncommon.as_ref().map(|uncommon| &uncommon.set_aside);
+        let aside = aside.and_then(|aside| aside.available().range(sequence..).next().copied());
+        match aside {
+            Some(at) => self.earlier(head, at),
+            None => head,
+        }
+    }
+
+    /// The same without what is set aside.
+    fn head_from(&mut self, sequence: u64, max: u32) -> Option<Piece> {
         while let Some(&back) = self.returned.range(sequence..).next() {
             if let Some(piece) = self.index.piece(back, max) {
                 return Some(self.returned_piece(piece));

@@ -63,6 +63,9 @@ impl Broker {
             if queue.ready.is_empty() && queue.waiters.is_empty() {
                 return true;
             }
+            if queue.has_set_aside() {
+                return self.serve_around(id, pass);
+            }
             let Some(piece) = queue.available(units.max(1)) else {
                 return true;
             };
@@ -77,7 +80,7 @@ impl Broker {
                     let count = pass.spend(count);
                     self.hand_out(id, Piece { count, ..piece }, consumer, pass);
                 }
-                Taker::Waiter => self.lease_out(id, pass),
+                Taker::Waiter => self.serve_waiter(id, pass),
                 Taker::Nobody => return true,
             }
         }
@@ -134,7 +137,13 @@ impl Broker {
         self.list(id);
     }
 
-    fn hand_out(&mut self, id: QueueId, piece: Piece, to: ConsumerRef, pass: &mut Pass<'_>) {
+    pub(crate) fn hand_out(
+        &mut self,
+        id: QueueId,
+        piece: Piece,
+        to: ConsumerRef,
+        pass: &mut Pass<'_>,
+    ) {
         let Some(queue) = self.queues.get_mut(&id) else {
             return;
         };

@@ -155,8 +155,8 @@ impl Queue {
     }
 
     /// Whether something is available to a consumer.
-    fn has_for(&mut self, _consumer: ConsumerRef) -> bool {
-        self.available(1).is_some()
+    fn has_for(&mut self, consumer: ConsumerRef) -> bool {
+        self.available_to(consumer, &mut 0, 1).is_some()
     }
 
     /// Something has changed for a consumer: its drain, if it has one, is decided again.

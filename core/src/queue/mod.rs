@@ -15,6 +15,7 @@ mod note;
 mod ready;
 mod redelivery;
 mod ring;
+mod set_aside;
 mod settlement;
 mod turn;
 mod uncommon;
@@ -188,6 +189,12 @@ impl Queue {
 
     /// The next available piece of messages that were attempted equally often, at most `max`.
     pub(crate) fn available(&mut self, max: u32) -> Option<Piece> {
+        let head = self.head(max);
+        self.or_set_aside(head)
+    }
+
+    /// The same without what is set aside.
+    fn head(&mut self, max: u32) -> Option<Piece> {
         while let Some(&sequence) = self.returned.first() {
             if let Some(piece) = self.index.piece(sequence, max) {
                 return Some(self.returned_piece(piece));
@@ -223,7 +230,7 @@ impl Queue {
         } else if self.returned.contains(&piece.sequence) {
             Some(self.returned_piece(piece))
         } else {
-            None
+            self.is_set_aside(piece.sequence).then(|| piece.one(0))
         }
     }
 
@@ -264,6 +271,7 @@ impl Queue {
             for sequence in sequence..end {
                 self.returned.remove(&sequence);
             }
+            self.take_set_aside(sequence..end);
         }
     }
 
@@ -299,6 +307,7 @@ impl Queue {
 
     /// Forgets what was kept about a settled message beside the index.
     pub(crate) fn forget(&mut self, sequence: u64, count: u32) {
+        self.forget_set_aside(sequence..sequence + u64::from(count));
         self.forget_notes(sequence..sequence + u64::from(count));
         if self.counts.is_empty() && self.origins.is_empty() {
             return;

@@ -1,6 +1,6 @@
 //! Whose turn it is to take the next messages of a queue, and how many of a run.
 
-use crate::broker::Broker;
+use crate::broker::{Broker, Pass};
 use crate::consumer::{Consumer, ConsumerRef};
 use crate::ids::QueueId;
 use crate::queue::{Level, Piece, Queue};
@@ -33,24 +33,41 @@ impl Broker {
             let Some(queue) = self.queues.get_mut(&id) else {
                 return Taker::Nobody;
             };
-            let level = queue.ready.level();
-            if queue.is_waiters_turn(level) {
-                queue.turn = 0;
+            if queue.is_waiters_turn() {
                 return Taker::Waiter;
             }
-            let Some(consumer) = queue.ready.pop_front(&mut self.consumers) else {
+            if queue.ready.is_empty() {
                 return Taker::Nobody;
-            };
-            let count = queue.share(piece, level);
-            let count = self.readiness(consumer, Piece { count, ..piece });
-            if count > 0 {
-                if let Some(queue) = self.queues.get_mut(&id) {
-                    queue.ready.push_back(&mut self.consumers, consumer);
-                    queue.turn += 1;
-                }
+            }
+            if let Some((consumer, count)) = self.offer(id, piece) {
                 return Taker::Consumer(consumer, count);
             }
         }
+    }
+
+    /// Offers a piece to the consumer whose turn it is: it and how many it gets, or nobody if it
+    /// cannot take any and is parked.
+    pub(crate) fn offer(&mut self, id: QueueId, piece: Piece) -> Option<(ConsumerRef, u32)> {
+        let queue = self.queues.get_mut(&id)?;
+        let level = queue.ready.level()?;
+        let consumer = queue.ready.pop_front(&mut self.consumers)?;
+        let count = queue.share(piece, level);
+        let count = self.readiness(consumer, Piece { count, ..piece });
+        if count == 0 {
+            return None;
+        }
+        let queue = self.queues.get_mut(&id)?;
+        queue.ready.push_back(&mut self.consumers, consumer);
+        queue.turn += 1;
+        Some((consumer, count))
+    }
+
+    /// The turn of the receives: the first gets the next messages.
+    pub(crate) fn serve_waiter(&mut self, id: QueueId, pass: &mut Pass<'_>) {
+        if let Some(queue) = self.queues.get_mut(&id) {
+            queue.turn = 0;
+        }
+        self.lease_out(id, pass);
     }
 }
 
@@ -66,6 +83,7 @@ impl Queue {
             self.uncommon_mut().browsers.remove(consumer);
             return;
         }
+        self.readmit(consumer);
         self.ready.dismiss(gone.priority);
         if !gone.parked {
             self.ready.remove(table, consumer);
@@ -73,19 +91,18 @@ impl Queue {
     }
 
     /// Receives count as one consumer of priority 0.
-    fn is_waiters_turn(&self, level: Option<Level>) -> bool {
+    pub(crate) fn is_waiters_turn(&self) -> bool {
         if self.waiters.is_empty() {
             return false;
         }
-        level.is_none_or(|level| match level.priority {
+        self.ready.level().is_none_or(|level| match level.priority {
             0 => self.turn >= level.len,
             priority => priority < 0,
         })
     }
 
     /// How many messages of a piece one of the consumers of a level gets.
-    fn share(&mut self, piece: Piece, level: Option<Level>) -> u32 {
-        let Level { priority, len } = level.unwrap_or_default();
+    fn share(&mut self, piece: Piece, Level { priority, len }: Level) -> u32 {
         let share = &mut self.share;
         if piece.sequence >= share.below || priority != share.priority {
             let waiting = !self.waiters.is_empty() && priority == 0;

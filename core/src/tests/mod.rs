@@ -18,6 +18,7 @@ mod records;
 mod retained;
 mod routing;
 mod sessions;
+mod set_aside;
 mod settlement;
 mod shared;
 mod temporary;

@@ -63,6 +63,7 @@ impl Run {
         // Every other seed with little room, every other pair with little work per call.
         options.limits.outbox_bytes = [1 << 20, 600][(seed % 2) as usize];
         options.limits.units_per_call = [4_096, 7][(seed / 2 % 2) as usize];
+        options.limits.max_set_aside = usize::MAX;
         let mut shell = Shell::with(options);
         shell.broker.store.whole_bytes = 2;
         let mut run = Self {
@@ -408,6 +409,7 @@ impl Run {
 
     fn end_lane(&mut self, lane: usize, polite: bool) {
         self.model.take_back(lane, None, polite);
+        self.model.readmit(lane, None);
         let gone = self.model.lanes[lane].take().expect("a lane");
         for queue in gone.queues.iter().filter(|queue| **queue >= ANYCAST.len()) {
             self.model.queues[*queue].messages.clear();
@@ -446,6 +448,10 @@ impl Run {
             0 => Outcome::Released,
             1 => Outcome::Failed { delay_ms: None },
             2 if self.chance(30) => Outcome::Rejected,
+            2 => {
+                let failed = self.chance(50);
+                Outcome::Undeliverable { failed }
+            }
             _ => Outcome::Accepted,
         };
         self.end(lane, outcome, |tag| (first..first + n).contains(&tag));
@@ -548,6 +554,7 @@ impl Run {
             self.model.queues[queue].messages.clear();
         }
         if let Some(lane) = gone.lane {
+            self.model.readmit(lane, None);
             self.model.lanes[lane] = None;
         }
     }
@@ -654,6 +661,7 @@ impl Run {
         let target = if self.chance(50) && !self.sessions[session].named.is_empty() {
             let queue = self.sessions[session].named.remove(0);
             self.model.take_back(lane, Some(&[queue]), true);
+            self.model.readmit(lane, Some(queue));
             self.model.lane(lane).queues.retain(|other| *other != queue);
             bind_queue(ANYCAST[queue]).target
         } else if let Some(pattern) = self.sessions[session].filters.pop() {
