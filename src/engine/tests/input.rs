@@ -81,8 +81,10 @@ fn tags(a: u16, b: u16) -> Tags {
 }
 
 fn outcome(n: u16) -> Outcome {
-    match n % 5 {
+    match n % 7 {
         0 => Outcome::Released,
+        5 => Outcome::Undeliverable { failed: false },
+        6 => Outcome::Undeliverable { failed: true },
         1 => Outcome::Failed { delay_ms: None },
         2 => Outcome::Failed { delay_ms: Some(50) },
         3 => Outcome::Rejected,
@@ -182,7 +184,12 @@ fn command((kind, a, b): Op, peer: &mut Peer) -> Option<Command> {
                 SettleMode::Explicit
             },
             prefetch: u32::from(b % 100),
-            options: ConsumeOptions::default(),
+            options: ConsumeOptions {
+                until: if a.is_multiple_of(5) { 3 } else { Tag::MAX },
+                browse: a.is_multiple_of(7),
+                no_local: b.is_multiple_of(6),
+                priority: i32::from(a % 3) - 1,
+            },
             token: peer.token(),
         }),
         5 | 6 => Command::Settle(Settle {
