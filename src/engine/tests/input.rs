@@ -171,6 +171,29 @@ fn some_publish(a: u16, b: u16, token: Option<Token>) -> Command {
     })
 }
 
+fn some_bind(a: u16, b: u16, token: Option<Token>) -> Command {
+    Command::Bind {
+        requests: (0..b % 6)
+            .map(|n| BindRequest {
+                target: target(a.wrapping_add(n)),
+                options: BindOptions {
+                    qos: u8::from(!a.is_multiple_of(3)),
+                    queued: b.is_multiple_of(2),
+                    no_local: a.is_multiple_of(5),
+                    retain_as_published: a.is_multiple_of(7),
+                    id: u32::from(b % 3),
+                },
+                retained: if a.is_multiple_of(2) {
+                    RetainedReplay::Always
+                } else {
+                    RetainedReplay::IfNew
+                },
+            })
+            .collect(),
+        token,
+    }
+}
+
 /// A command of a connection, if the operation is one.
 fn command((kind, a, b): Op, peer: &mut Peer) -> Option<Command> {
     Some(match kind % 18 {
@@ -214,26 +237,7 @@ fn command((kind, a, b): Op, peer: &mut Peer) -> Option<Command> {
             will: None,
             token: peer.token(),
         }),
-        8 => Command::Bind {
-            requests: (0..b % 6)
-                .map(|n| BindRequest {
-                    target: target(a.wrapping_add(n)),
-                    options: BindOptions {
-                        qos: u8::from(!a.is_multiple_of(3)),
-                        queued: b.is_multiple_of(2),
-                        no_local: a.is_multiple_of(5),
-                        retain_as_published: a.is_multiple_of(7),
-                        id: u32::from(b % 3),
-                    },
-                    retained: if a.is_multiple_of(2) {
-                        RetainedReplay::Always
-                    } else {
-                        RetainedReplay::IfNew
-                    },
-                })
-                .collect(),
-            token: peer.token(),
-        },
+        8 => some_bind(a, b, peer.token()),
         9 => Command::Unbind {
             filters: (0..b % 3).map(|n| target(a.wrapping_add(n))).collect(),
             token: peer.token(),

@@ -409,8 +409,13 @@ fn r84_a_link_without_source_finds_its_subscription_and_can_end_it() {
         durable: true,
         shared: true,
     };
-    peer.answer(Some(token), Answer::Found(source.clone()));
+    let found_it = Answer::Found {
+        subscription: source.clone(),
+        no_local: true,
+    };
+    peer.answer(Some(token), found_it);
     let consume = peer.consume();
+    assert!(consume.options.no_local, "else it would be another");
     assert_eq!(consume.source, command::Source::Subscription(source));
     assert_eq!(consume.options.until, 6);
     peer.answer(consume.token, Answer::Consuming);
