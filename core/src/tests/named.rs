@@ -84,7 +84,7 @@ fn look_up(shell: &mut Shell, name: &str) -> Option<NamedSubscription> {
     let queue = queue_name(name);
     let effects = shell.run(conn(9), vec![Command::LookUp { queue, token }]);
     match answers(&effects)[..] {
-        [Answer::Found(found)] => Some(found.clone()),
+        [Answer::Found { subscription, .. }] => Some(subscription.clone()),
         _ => {
             assert_eq!(refusal(&effects), Some(Refusal::NoDestination));
             None
