@@ -122,12 +122,19 @@ fn target(n: u16) -> BindTarget {
 fn source(n: u16) -> Source {
     let address = Address::parse(&name(n), Dialect::Canonical, 4_096).unwrap();
     match n % 6 {
-        5 => Source::Subscription(NamedSubscription {
-            queue: (&address).into(),
-            filter: some_filter(n / 6),
-            durable: !n.is_multiple_of(4),
-            shared: n.is_multiple_of(7),
-        }),
+        5 => {
+            let named = NamedSubscription {
+                queue: (&address).into(),
+                filter: some_filter(n / 6),
+                durable: !n.is_multiple_of(4),
+                shared: n.is_multiple_of(7),
+            };
+            if n.is_multiple_of(5) {
+                Source::UntypedSubscription(named)
+            } else {
+                Source::Subscription(named)
+            }
+        }
         0 => Source::Multicast(some_filter(n / 5)),
         1 => Source::Untyped(some_filter(n / 5)),
         2 => Source::Queue {

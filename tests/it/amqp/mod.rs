@@ -5,4 +5,4 @@ mod receiving;
 mod settlement;
 mod sources;
 
-pub(crate) use client::{Client, Message, accepted, released, source};
+pub(crate) use client::{Client, accepted, released, source};
