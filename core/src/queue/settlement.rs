@@ -1,5 +1,7 @@
 //! Settling: as the client says, or when a delivery was written (law L10).
 
+use std::sync::Arc;
+
 use crate::broker::{AT_END, Broker, Pass};
 use crate::command::{Command, Outcome, Settle, SettleMode, Tags};
 use crate::consumer::{ConsumerRef, Inflight, Lane, LaneRef, split};
@@ -36,12 +38,15 @@ impl Broker {
         };
         let mut left = None;
         if held {
-            self.end_pieces(&mut pieces, outcome, pass);
+            self.end_noted(&mut pieces, outcome, note.as_ref(), pass);
             left = pieces.first().map(|piece| tags.from(piece.tag));
         }
         match left {
             Some(_) => self.restore(lane, &mut pieces),
             None if held => pass.answer(id, token, AT_END, Answer::Settled),
+            None if lane.is_some_and(|lane| self.is_browser(lane)) => {
+                pass.answer(id, token, 0, Answer::Settled);
+            }
             None => pass.refuse(id, token, Refusal::Unknown),
         }
         self.scratch = pieces;
@@ -103,14 +108,27 @@ impl Broker {
         outcome: Outcome,
         pass: &mut Pass<'_>,
     ) {
+        self.end_noted(pieces, outcome, None, pass);
+    }
+
+    /// The same, with a note for those that are not consumed.
+    fn end_noted(
+        &mut self,
+        pieces: &mut Vec<Inflight>,
+        outcome: Outcome,
+        note: Option<&Arc<[u8]>>,
+        pass: &mut Pass<'_>,
+    ) {
+        let note = note.filter(|_| outcome != Outcome::Accepted);
+        let bytes = self.note_bytes(note);
         let mut done = 0;
         while let Some(piece) = pieces.get_mut(done) {
-            let steps = pass.steps(piece.count);
+            let steps = pass.steps_beside(piece.count, bytes);
             if steps == 0 {
                 break;
             }
             // Messages of one piece may have been attempted differently often: a record each.
-            let whole = steps == piece.count || !matches!(outcome, Outcome::Failed { .. });
+            let whole = steps == piece.count || !outcome.is_counted_singly();
             let part = if whole {
                 done += 1;
                 *piece
@@ -119,6 +137,9 @@ impl Broker {
                 *piece = rest;
                 part
             };
+            if let Some(note) = note {
+                self.note(&part, note, pass);
+            }
             self.end_piece(part, outcome, pass);
         }
         pieces.drain(..done);
@@ -134,19 +155,14 @@ impl Broker {
             Outcome::Released => {
                 self.ask_last(piece.consumer);
                 self.return_messages(piece.queue, piece.sequence, piece.count);
-                self.pause_if_alone(piece.queue, Some(piece.consumer));
+                self.pause_if_alone(piece.queue, piece.sequence, Some(piece.consumer));
             }
             Outcome::Failed { delay_ms } => {
                 self.ask_last(piece.consumer);
                 self.fail(piece.queue, piece.part(), delay_ms, pass);
-                self.pause_if_alone(piece.queue, Some(piece.consumer));
+                self.pause_if_alone(piece.queue, piece.sequence, Some(piece.consumer));
             }
-            Outcome::Undeliverable { failed: false } => {
-                self.end_piece(piece, Outcome::Released, pass);
-            }
-            Outcome::Undeliverable { failed: true } => {
-                self.end_piece(piece, Outcome::Failed { delay_ms: None }, pass);
-            }
+            Outcome::Undeliverable { failed } => self.set_aside(piece, failed, pass),
             Outcome::Rejected => {
                 let reason = MoveReason::Rejected;
                 self.dead_letter(piece.queue, piece.part(), reason, pass);

@@ -7,7 +7,10 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use crate::address::{Address, Filter, QueueName};
-use crate::command::{BindOptions, BindTarget, RoutingType, SendMode};
+use crate::command::{
+    BindOptions, BindTarget, Command, NamedSubscription, RoutingType, SendMode, Settle, Source,
+    Tags,
+};
 use crate::dialect::Dialect;
 use crate::effect::{MoveReason, Origin};
 use crate::ids::QueueId;
@@ -15,8 +18,8 @@ use crate::message::{Assurance, Envelope, Format, Run};
 use crate::named::Named;
 use crate::queue::{Count, Index};
 use crate::record::{
-    BindingRecord, CountRecord, MoveRecord, Moved, QueueRecord, RefRecord, SessionRecord,
-    Settlements, decode_message, write_message, write_move, write_ref,
+    BindingRecord, CountRecord, MoveRecord, Moved, NoteRecord, QueueRecord, RefRecord,
+    SessionRecord, Settlements, decode_message, write_message, write_move, write_ref,
 };
 use crate::store::RunRef;
 use crate::testing::{Log, SENDER, Shell, durable};
@@ -107,6 +110,9 @@ proptest! {
         let count = Count { attempts, failures };
         let record = CountRecord { queue: QueueId(id), sequence, messages: n, count };
         prop_assert_eq!(CountRecord::read(record.encode().bytes()), Some(record));
+        let (note, messages) = (Arc::from(names.1.as_bytes()), n);
+        let record = NoteRecord { queue: QueueId(id), sequence, messages, note };
+        prop_assert_eq!(NoteRecord::read(record.encode().bytes()), Some(record));
         let (index, flags) = (n, 5);
         let record = RefRecord { name: sequence, index, queue: QueueId(id), sequence, flags };
         let mut log = Log::default();
@@ -227,8 +233,21 @@ fn sample_log() -> Vec<u8> {
     shell.consume(crate::testing::conn(2), 1, "q", 10);
     let outcome = crate::command::Outcome::Failed { delay_ms: None };
     shell.settle(crate::testing::conn(2), 1, 1, 1, outcome);
-    let outcome = crate::command::Outcome::Rejected;
-    shell.settle(crate::testing::conn(2), 1, 2, 1, outcome);
+    let rejected = Settle {
+        consumer: crate::ids::ConsumerKey(1),
+        tags: Tags::Range { first: 2, n: 1 },
+        outcome: crate::command::Outcome::Rejected,
+        note: Some(Arc::from(&b"why"[..])),
+        token: None,
+    };
+    shell.run(crate::testing::conn(2), vec![Command::Settle(rejected)]);
+    let named = Source::Subscription(NamedSubscription {
+        queue: queue("c.s"),
+        filter: Filter::from(&address("t.x")),
+        durable: true,
+        shared: true,
+    });
+    shell.run(id, vec![crate::testing::consume(1, named, 0, None)]);
     let outcome = crate::command::Outcome::Accepted;
     shell.settle(crate::testing::conn(2), 1, 3, 1, outcome);
     let mut records: Vec<(u8, Bytes)> = Vec::new();

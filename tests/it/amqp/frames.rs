@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn am_8_what_is_no_frame_ends_the_connection() {
+fn r8_what_is_no_frame_ends_the_connection() {
     let process = server("");
     let heads: [&[u8]; 13] = [
         &[0, 0, 0, 0, 2, 0, 0, 0],
@@ -33,7 +33,7 @@ fn am_8_what_is_no_frame_ends_the_connection() {
 }
 
 #[test]
-fn am_8_extended_headers_are_skipped() {
+fn r8_extended_headers_are_skipped() {
     let process = server("");
     let mut client = begun(&process);
     let body = amqp::encoded(amqp::sender("s", 0, "extended"));
@@ -44,7 +44,7 @@ fn am_8_extended_headers_are_skipped() {
 }
 
 #[test]
-fn am_8_the_largest_frame_is_taken() {
+fn r8_the_largest_frame_is_taken() {
     let process = server("");
     let (mut client, answer) = Amqp::open(process.tcp("amqp"), "it");
     let max = usize::try_from(answer.number("max-frame-size")).unwrap();
@@ -62,7 +62,7 @@ fn am_8_the_largest_frame_is_taken() {
 }
 
 #[test]
-fn am_11_empty_frames_are_welcome_everywhere() {
+fn r11_empty_frames_are_welcome_everywhere() {
     let process = server("");
     let mut client = raw(&process);
     client.bytes(&amqp::AMQP);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::*;
 
 #[test]
-fn am_10_a_peer_hears_something_within_half_of_its_time() {
+fn r10_a_peer_hears_something_within_half_of_its_time() {
     let process = server("");
     let mut client = raw(&process);
     client.open_with(open().with("idle-time-out", 200_u32));
@@ -20,7 +20,7 @@ fn am_10_a_peer_hears_something_within_half_of_its_time() {
 }
 
 #[test]
-fn am_10_a_time_that_cannot_be_kept_is_refused() {
+fn r10_a_time_that_cannot_be_kept_is_refused() {
     let process = server("");
     let mut client = raw(&process);
     client.open_with(open().with("idle-time-out", 1_u32));
@@ -32,7 +32,7 @@ fn am_10_a_time_that_cannot_be_kept_is_refused() {
 
 /// Half of the time is announced, the whole is waited, and what the silent one had goes back.
 #[test]
-fn am_case_01_silence_ends_a_connection_and_its_deliveries_come_again() {
+fn am_01_silence_ends_a_connection_and_its_deliveries_come_again() {
     let process = server("[amqp]\nidle_timeout_ms = 1000\n");
     let mut sender = begun(&process);
     sender.sender("s", 0, "idle");
@@ -61,7 +61,7 @@ fn am_case_01_silence_ends_a_connection_and_its_deliveries_come_again() {
 
 /// A client that only listens, to much: it is not silent that it may be.
 #[test]
-fn am_case_01_who_only_receives_must_beat_as_well() {
+fn am_01_who_only_receives_must_beat_as_well() {
     let process = server("[amqp]\nidle_timeout_ms = 1000\n");
     let mut client = begun(&process);
     client.sender("s", 0, "quiet");

@@ -1,6 +1,7 @@
-//! AMQP 1.0 over real sockets. Names carry the rule of the requirements, as `am_26`, or the case of
-//! `cases/amqp.md`, as `am_case_06`.
+//! AMQP over real sockets. Names carry the rule of the requirements: `r34` is rule 34, `am_05` case
+//! AM-05.
 
+mod client;
 mod connection;
 mod encodings;
 mod frames;
@@ -9,15 +10,20 @@ mod idle;
 mod links;
 mod parts;
 mod producers;
+mod receiving;
 mod sessions;
+mod settlement;
+mod sources;
 mod transfers;
 mod websocket;
 mod windows;
 
 use std::io;
 
-use crate::support::amqp::{self, Amqp, Composite, Value};
+use crate::support::amqp::{self, Amqp, Composite, Value, symbol, symbols};
 use crate::support::process::{Home, Process};
+
+pub(crate) use client::{Client, Message, accepted, released, source};
 
 /// A server with this configuration.
 fn server(config: &str) -> Process {

@@ -11,7 +11,7 @@ fn ends_for(client: &mut Amqp, condition: &str) {
 }
 
 #[test]
-fn am_22_channels_are_each_sides_own_and_come_again() {
+fn r22_channels_are_each_sides_own_and_come_again() {
     let process = server("");
     let (mut client, _) = Amqp::open(process.tcp("amqp"), "it");
     let mut own = Vec::new();
@@ -36,7 +36,7 @@ fn am_22_channels_are_each_sides_own_and_come_again() {
 }
 
 #[test]
-fn am_23_handles_end_where_both_say() {
+fn r23_handles_end_where_both_say() {
     let process = server("");
     let (mut client, _) = Amqp::open(process.tcp("amqp"), "it");
     let highest = client.begin(0).number("handle-max");
@@ -57,7 +57,7 @@ fn am_23_handles_end_where_both_say() {
 }
 
 #[test]
-fn am_27_flows_that_cannot_be_end_the_session() {
+fn r27_flows_that_cannot_be_end_the_session() {
     let process = server("");
     let mut client = begun(&process);
     // Seen what was not sent; sent less than we have seen, or more.
@@ -76,7 +76,7 @@ fn am_27_flows_that_cannot_be_end_the_session() {
 }
 
 #[test]
-fn am_30_errors_end_one_session_and_what_follows_is_nothing() {
+fn r30_errors_end_one_session_and_what_follows_is_nothing() {
     let process = server("");
     let mut client = begun(&process);
     client.begin(1);
@@ -101,7 +101,7 @@ fn am_30_errors_end_one_session_and_what_follows_is_nothing() {
 }
 
 #[test]
-fn am_31_handles_are_taken_once() {
+fn r31_handles_are_taken_once() {
     let process = server("");
     let mut client = begun(&process);
     client.sender("s", 0, "handles");
@@ -122,7 +122,7 @@ fn am_31_handles_are_taken_once() {
 
 /// The server detaches a link while transfers are on their way to it.
 #[test]
-fn am_31_transfers_that_cross_a_detach_are_nothing() {
+fn r31_transfers_that_cross_a_detach_are_nothing() {
     let process = server("[limits]\nmax_frame_bytes.amqp = \"1KiB\"\n");
     let mut client = begun(&process);
     client.sender("s", 0, "crossing");

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn am_53_a_delivery_begins_with_its_id_and_tag() {
+fn r53_a_delivery_begins_with_its_id_and_tag() {
     let process = server("");
     let mut client = begun(&process);
     let payload = amqp::message(true, b"m");
@@ -31,7 +31,7 @@ fn am_53_a_delivery_begins_with_its_id_and_tag() {
 
 /// Mutant seen caught: `goes_on` without its look at the tag.
 #[test]
-fn am_53_further_transfers_say_the_same_or_nothing() {
+fn r53_further_transfers_say_the_same_or_nothing() {
     let process = server("");
     let mut client = begun(&process);
     let tag: &[u8] = b"another";
@@ -61,7 +61,7 @@ fn am_53_further_transfers_say_the_same_or_nothing() {
 }
 
 #[test]
-fn am_57_a_link_that_settles_first_has_no_second() {
+fn r57_a_link_that_settles_first_has_no_second() {
     let process = server("");
     let mut client = begun(&process);
     client.sender("s", 0, "second");
@@ -89,7 +89,7 @@ fn am_57_a_link_that_settles_first_has_no_second() {
 }
 
 #[test]
-fn am_58_a_tag_names_one_unsettled_delivery_of_its_link() {
+fn r58_a_tag_names_one_unsettled_delivery_of_its_link() {
     let process = server("");
     let mut client = begun(&process);
     for (name, handle) in [("s", 0), ("t", 1)] {
@@ -117,7 +117,7 @@ fn am_58_a_tag_names_one_unsettled_delivery_of_its_link() {
 }
 
 #[test]
-fn am_61_batchable_or_not_the_outcome_comes() {
+fn r61_batchable_or_not_the_outcome_comes() {
     let process = server("");
     let mut client = begun(&process);
     client.sender("s", 0, "batchable");

@@ -7,7 +7,7 @@ use super::*;
 use crate::support::wire::{PATIENCE, Wire};
 
 #[test]
-fn am_107_frames_do_not_follow_the_messages_that_carry_them() {
+fn r107_frames_do_not_follow_the_messages_that_carry_them() {
     let process = server("");
     for (listener, path) in [
         ("websocket", "/amqp"),
@@ -37,7 +37,7 @@ fn am_107_frames_do_not_follow_the_messages_that_carry_them() {
 }
 
 #[test]
-fn am_107_sasl_is_spoken_and_tls_is_not() {
+fn r107_sasl_is_spoken_and_tls_is_not() {
     let process = server("");
     let connect = || {
         let wire = Wire::websocket(process.address("websocket"), "/amqp", "amqp").unwrap();
@@ -55,7 +55,7 @@ fn am_107_sasl_is_spoken_and_tls_is_not() {
 
 /// The subprotocol is `amqp` and nothing like it; text closes with 1003.
 #[test]
-fn am_107_other_subprotocols_and_text_are_refused() {
+fn r107_other_subprotocols_and_text_are_refused() {
     let process = server("");
     for subprotocol in ["AMQP", "amqp10", "amqpwsb10"] {
         let refused = Wire::websocket(process.address("websocket"), "/amqp", subprotocol);

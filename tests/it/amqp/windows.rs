@@ -4,7 +4,7 @@ use super::*;
 
 /// All that counts passes 2^32: transfer ids, delivery ids, delivery counts and both windows.
 #[test]
-fn am_24_numbers_go_round() {
+fn r24_numbers_go_round() {
     let process = server("");
     let (mut client, _) = Amqp::open(process.tcp("amqp"), "it");
     let start = 0_u32.wrapping_sub(3);
@@ -25,9 +25,7 @@ fn am_24_numbers_go_round() {
         let frame = client.frame().body;
         match frame.name {
             "disposition" => {
-                let first = frame.number("first") as u32;
-                let last = frame.get("last").number();
-                let last = last.map_or(first, |last| last as u32);
+                let (first, last) = (frame.number("first") as u32, frame.last() as u32);
                 told += last.wrapping_sub(first) + 1;
             }
             "flow" => counted = frame.number("next-incoming-id") as u32,
@@ -48,7 +46,7 @@ fn am_24_numbers_go_round() {
 }
 
 #[test]
-fn am_25_transfers_stop_at_the_window_and_answers_do_not() {
+fn r25_transfers_stop_at_the_window_and_answers_do_not() {
     let process = server("");
     let (mut client, _) = Amqp::open(process.tcp("amqp"), "it");
     client.say(0, amqp::begin().with("incoming-window", 2_u32));
@@ -96,7 +94,7 @@ fn am_25_transfers_stop_at_the_window_and_answers_do_not() {
 }
 
 #[test]
-fn am_26_the_window_counts_frames_and_opens_at_half() {
+fn r26_the_window_counts_frames_and_opens_at_half() {
     let process = server("[amqp]\ncredit = 100\n");
     let (mut client, _) = Amqp::open(process.tcp("amqp"), "it");
     let window = client.begin(0).number("incoming-window") as u32;
@@ -113,7 +111,7 @@ fn am_26_the_window_counts_frames_and_opens_at_half() {
 }
 
 #[test]
-fn am_28_an_echo_is_answered_once_and_asks_for_none() {
+fn r28_an_echo_is_answered_once_and_asks_for_none() {
     let process = server("");
     let mut client = begun(&process);
     client.receiver("r", 0, "echo");
@@ -131,8 +129,8 @@ fn am_28_an_echo_is_answered_once_and_asks_for_none() {
     ] {
         client.say(0, asked);
         let flow = client.expect("flow").body;
-        assert_eq!(flow.get("handle").number(), handle);
-        assert_eq!(flow.get("link-credit").number(), credit);
+        assert_eq!(flow.try_number("handle"), handle);
+        assert_eq!(flow.try_number("link-credit"), credit);
         assert!(!flow.is("echo"));
     }
     // The answer to an attach is behind all that was asked before.
@@ -140,7 +138,7 @@ fn am_28_an_echo_is_answered_once_and_asks_for_none() {
 }
 
 #[test]
-fn am_29_a_flow_counts_for_its_session_and_then_its_link() {
+fn r29_a_flow_counts_for_its_session_and_then_its_link() {
     let process = server("");
     let (mut client, _) = Amqp::open(process.tcp("amqp"), "it");
     client.begin(0);

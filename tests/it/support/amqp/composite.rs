@@ -1,6 +1,6 @@
 //! Lists whose places have names: performatives, termini, states. Names are the specification's.
 
-use super::value::Value;
+use super::{Value, composite};
 
 /// A described list.
 #[derive(Clone, PartialEq, Debug)]
@@ -39,16 +39,29 @@ impl Composite {
 
     /// A field that is a number.
     pub(crate) fn number(&self, field: &str) -> u64 {
+        let number = self.try_number(field);
+        number.unwrap_or_else(|| panic!("no {field} in {self:?}"))
+    }
+
+    /// A field that is a number or null.
+    pub(crate) fn try_number(&self, field: &str) -> Option<u64> {
         let value = self.get(field);
-        let number = value.number();
-        number.unwrap_or_else(|| panic!("{field} is {value:?} in {self:?}"))
+        (!value.is_null()).then(|| value.as_number())
+    }
+
+    /// How many deliveries a disposition is about.
+    pub(crate) fn count(&self) -> u64 {
+        self.last() - self.number("first") + 1
+    }
+
+    /// The last delivery that a disposition is about.
+    pub(crate) fn last(&self) -> u64 {
+        self.try_number("last").unwrap_or(self.number("first"))
     }
 
     /// A field that is a string or symbol.
     pub(crate) fn text(&self, field: &str) -> &str {
-        let value = self.get(field);
-        let text = value.string();
-        text.unwrap_or_else(|| panic!("{field} is {value:?} in {self:?}"))
+        self.get(field).as_text()
     }
 
     /// Whether a boolean field is true; null is false.
@@ -69,14 +82,13 @@ impl Composite {
 
     /// Reads a described value; `None` for null.
     pub(crate) fn of(value: &Value) -> Option<Self> {
-        let Value::Described(descriptor, list) = value else {
-            assert_eq!(*value, Value::Null);
+        if value.is_null() {
             return None;
-        };
-        let code = descriptor.number().unwrap();
+        }
+        let (code, list) = (value.code(), value.content());
         let entry = TABLE.iter().find(|(found, ..)| *found == code);
         let (_, name, all) = entry.unwrap_or_else(|| panic!("descriptor {code:#x}"));
-        let Value::List(fields) = &**list else {
+        let Value::List(fields) = list else {
             panic!("{name} is {list:?}");
         };
         assert!(fields.len() <= all.split(' ').count(), "{name} {fields:?}");
@@ -86,10 +98,9 @@ impl Composite {
 }
 
 impl From<Composite> for Value {
-    fn from(composite: Composite) -> Self {
-        let (code, ..) = *places(composite.name);
-        let fields = Self::List(composite.fields);
-        Self::Described(Box::new(Self::Ulong(code)), Box::new(fields))
+    fn from(list: Composite) -> Self {
+        let (code, ..) = *places(list.name);
+        composite(code, list.fields)
     }
 }
 
@@ -125,13 +136,13 @@ impl From<u64> for Value {
 
 impl From<&str> for Value {
     fn from(value: &str) -> Self {
-        Self::text(value)
+        super::text(value)
     }
 }
 
 impl From<&[u8]> for Value {
     fn from(value: &[u8]) -> Self {
-        Self::Bytes(value.to_vec())
+        Self::Binary(value.to_vec())
     }
 }
 

@@ -1,15 +1,10 @@
 //! A raw AMQP 1.0 client, written from the specification for these tests: it says any octets and
 //! reads frames, and settles or answers nothing by itself.
 
-mod composite;
-mod value;
-
-pub(crate) use composite::Composite;
-pub(crate) use value::Value;
-
 use std::io::{self, Write};
 
-use super::wire::Wire;
+use super::{Composite, Value, data, sections};
+use crate::support::wire::Wire;
 
 /// The protocol header of AMQP 1.0.
 pub(crate) const AMQP: [u8; 8] = *b"AMQP\0\x01\0\0";
@@ -23,7 +18,7 @@ pub(crate) struct Amqp {
 
 /// A frame of the server that is not empty.
 #[derive(Clone, Debug)]
-pub(crate) struct Frame {
+pub(crate) struct Heard {
     pub(crate) channel: u16,
     pub(crate) body: Composite,
     pub(crate) payload: Vec<u8>,
@@ -110,12 +105,12 @@ impl Amqp {
     }
 
     /// The next frame, empty ones passed over.
-    pub(crate) fn frame(&mut self) -> Frame {
+    pub(crate) fn frame(&mut self) -> Heard {
         self.try_frame().unwrap()
     }
 
     /// The same, or why there is none.
-    pub(crate) fn try_frame(&mut self) -> io::Result<Frame> {
+    pub(crate) fn try_frame(&mut self) -> io::Result<Heard> {
         loop {
             let (_, channel, bytes) = self.any_frame()?;
             if bytes.is_empty() {
@@ -123,7 +118,7 @@ impl Amqp {
             }
             let mut rest = bytes.as_slice();
             let body = Composite::of(&Value::take(&mut rest));
-            return Ok(Frame {
+            return Ok(Heard {
                 channel,
                 body: body.unwrap(),
                 payload: rest.to_vec(),
@@ -141,14 +136,14 @@ impl Amqp {
     }
 
     /// The next frame, which must be a `name`.
-    pub(crate) fn expect(&mut self, name: &str) -> Frame {
+    pub(crate) fn expect(&mut self, name: &str) -> Heard {
         let frame = self.frame();
         assert_eq!(frame.body.name, name, "{frame:?}");
         frame
     }
 
     /// The next frame that is a `name`; others before it are passed over.
-    pub(crate) fn until(&mut self, name: &str) -> Frame {
+    pub(crate) fn until(&mut self, name: &str) -> Heard {
         loop {
             let frame = self.frame();
             if frame.body.name == name {
@@ -161,13 +156,9 @@ impl Amqp {
     pub(crate) fn outcome(&mut self, first: u32, last: u32, outcome: &str) -> Composite {
         let told = self.until("disposition").body;
         let state = told.part("state").unwrap();
-        let last_told = told.get("last").number();
         assert!(told.is("settled") && told.is("role"), "{told:?}");
         assert_eq!(state.name, outcome, "{told:?}");
-        let range = (
-            told.number("first"),
-            last_told.unwrap_or(told.number("first")),
-        );
+        let range = (told.number("first"), told.last());
         assert_eq!(range, (u64::from(first), u64::from(last)));
         state
     }
@@ -268,22 +259,12 @@ pub(crate) fn message(durable: bool, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A data section.
-pub(crate) fn data(body: &[u8]) -> Vec<u8> {
-    let descriptor = Box::new(Value::Ulong(0x75));
-    encoded(Value::Described(descriptor, Box::new(Value::from(body))))
-}
-
 /// The content of the one data section of a message.
 pub(crate) fn body_of(payload: &[u8]) -> Vec<u8> {
-    let mut rest = payload;
-    while !rest.is_empty() {
-        let Value::Described(descriptor, value) = Value::take(&mut rest) else {
-            panic!("no section in {payload:?}");
-        };
-        if let (Some(0x75), Value::Bytes(body)) = (descriptor.number(), *value) {
-            return body;
-        }
+    let all = sections(payload);
+    let data = all.iter().find(|section| section.code() == 0x75);
+    match data.map(Value::content) {
+        Some(Value::Binary(body)) => body.clone(),
+        _ => panic!("no data in {all:?}"),
     }
-    panic!("no data in {payload:?}");
 }
