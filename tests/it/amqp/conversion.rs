@@ -1,7 +1,7 @@
 //! Messages of AMQP at clients of STOMP, and theirs at clients of AMQP.
 
-use super::client::{ATTACH, DISPOSITION, FLOW, TRANSFER};
-use super::{Client, Message, source};
+use super::client::{ATTACH, Client, DISPOSITION, FLOW, Message, TRANSFER};
+use super::source;
 use crate::stomp;
 use crate::support::Server;
 use crate::support::amqp::{Frame, Value, composite, sections, sparse, symbol, text};
