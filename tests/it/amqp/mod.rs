@@ -3,6 +3,7 @@
 
 mod client;
 mod connection;
+mod conversion;
 mod encodings;
 mod frames;
 mod handshake;
