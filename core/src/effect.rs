@@ -178,7 +178,9 @@ pub enum Answer {
     Found {
         /// What it is.
         subscription: NamedSubscription,
-        /// It does not take what its consumer's own connection publishes.
+        /// It does not take what its consumer's own connection publishes: whoever joins it without
+        /// saying so as well wants another
+        /// ([`ConsumeOptions::no_local`](crate::command::ConsumeOptions::no_local)).
         no_local: bool,
     },
     /// Deliveries or a lease are settled.

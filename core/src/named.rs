@@ -198,14 +198,16 @@ impl Broker {
         let Some((queue, named)) = named else {
             return pass.refuse(id, Some(token), Refusal::NoDestination);
         };
+        let subscription = NamedSubscription {
+            queue: name,
+            filter: named.filter.clone(),
+            durable: queue.durable,
+            shared: named.shared,
+        };
+        let no_local = named.no_local;
         let found = Answer::Found {
-            subscription: NamedSubscription {
-                queue: name,
-                filter: named.filter.clone(),
-                durable: queue.durable,
-                shared: named.shared,
-            },
-            no_local: named.no_local,
+            subscription,
+            no_local,
         };
         pass.answer(id, Some(token), AT_END, found);
     }

@@ -118,7 +118,6 @@ impl Amqp {
             from: command::Source::Subscription(named),
             routing: Some(RoutingType::Multicast),
             temporary: None,
-            // Without it it would be another one.
             no_local,
             browse: false,
         };
