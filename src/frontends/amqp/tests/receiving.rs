@@ -207,7 +207,7 @@ fn r60_large_messages_take_turns_and_end_whole() {
     assert_eq!(early + room(&mut peer), all);
 }
 
-/// Mutant: who got nothing goes behind who got something.
+/// Mutant: who got something keeps its place as well.
 #[test]
 fn r60_a_narrow_window_is_shared() {
     let mut peer = Peer::new(1);
