@@ -23,7 +23,7 @@ use std::io;
 use crate::support::amqp::{self, Amqp, Composite, Value, symbol, symbols};
 use crate::support::process::{Home, Process};
 
-pub(crate) use client::{Client, Message, accepted, released, source};
+pub(crate) use client::{Client, accepted, released, source};
 
 /// A server with this configuration.
 fn server(config: &str) -> Process {
