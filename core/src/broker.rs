@@ -404,6 +404,8 @@ pub struct Counts {
     pub dropped_full: u64,
     /// Messages dropped because a dead-letter or expiry address is not set.
     pub dropped_no_address: u64,
+    /// Messages whose notes were dropped, too long or too many.
+    pub dropped_notes: u64,
     /// Wills dropped because nothing may be published where they were to go.
     pub dropped_denied: u64,
 }

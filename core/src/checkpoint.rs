@@ -1,12 +1,14 @@
 //! The durable state as records, for a checkpoint, and old records again, for copy forward.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::broker::Broker;
 use crate::effect::Origin;
 use crate::ids::QueueId;
 use crate::queue::{Count, Index, JOURNALLED, Queue};
-use crate::record::{self, INDEX, NEXT, PUT_RETAINED, Reader, Writer};
+use crate::record::{self, INDEX, NEXT, NOTE, NoteRecord, PUT_RETAINED, Reader, Writer};
 use crate::session::SessionRef;
 use crate::store::{RunRef, Stored};
 
@@ -44,6 +46,7 @@ impl Broker {
         }
         for queue in &queues {
             self.checkpoint_index(queue, into);
+            checkpoint_notes(queue, into);
         }
         for (_, session) in self.sessions.iter() {
             if let Some(will) = &session.will {
@@ -170,6 +173,23 @@ fn again(stored: &Stored) -> Option<(u64, Bytes, u32)> {
     let mut payload = stored.name.to_le_bytes().to_vec();
     payload.extend_from_slice(&record::message_payload(stored.run.as_ref()?));
     Some((stored.name, payload.into(), stored.live()))
+}
+
+/// One NOTE for each message that has one, behind the index of its queue.
+fn checkpoint_notes(queue: &Queue, into: &mut dyn FnMut(u8, &[u8])) {
+    let notes = queue.uncommon.iter().flat_map(|some| some.notes.iter());
+    for (sequence, note) in notes {
+        let piece = queue.index.piece(sequence, 1);
+        if piece.is_some_and(|piece| piece.flags & JOURNALLED != 0) {
+            let record = NoteRecord {
+                queue: queue.id,
+                sequence,
+                messages: 1,
+                note: Arc::clone(note),
+            };
+            into(NOTE, record.encode().bytes());
+        }
+    }
 }
 
 /// Messages to put into a queue's index.

@@ -31,7 +31,7 @@ pub fn apply(data: &[u8]) {
     let mut position = 4_096;
     while rest.len() >= 3 {
         let head = rest.split_to(3);
-        let kind = record::MSG + head[0] % (record::NEXT - record::MSG + 2);
+        let kind = record::MSG + head[0] % (record::NOTE - record::MSG + 2);
         let length = usize::from(u16::from_le_bytes([head[1], head[2]])).min(rest.len());
         // Malformed records and unknown kinds are errors, which is all that is asked of them.
         let _ = broker.apply(position, kind, &rest.split_to(length));

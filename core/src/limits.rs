@@ -17,6 +17,11 @@ pub struct Limits {
     pub max_waiters: usize,
     /// Bytes a non-durable subscription may hold before it drops its oldest (law L23).
     pub subscription_bytes: u64,
+    /// Longest note of a message, in bytes; a longer one is dropped.
+    pub max_note_bytes: usize,
+    /// Bytes that notes of the messages of one queue may hold, 64 for each beside its own. More are
+    /// dropped.
+    pub notes_bytes: usize,
     /// Bytes of deliveries a connection's outbox may hold (law L22).
     pub outbox_bytes: u32,
     /// Addresses whose route is remembered.
@@ -28,7 +33,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Bytes of records that one step of a call writes at most, beside bodies: a count, a new
+    /// Bytes of records that one step of a call writes at most, beside bodies and notes: a count, a new
     /// dead-letter queue and a move out of a session's queue, whose name is the session's escaped.
     /// A call that has room for this many makes progress.
     #[must_use]
@@ -47,6 +52,8 @@ impl Default for Limits {
             max_retained: 1_000_000,
             max_waiters: 1_000,
             subscription_bytes: 16 << 20,
+            max_note_bytes: 64 << 10,
+            notes_bytes: 16 << 20,
             outbox_bytes: 1 << 20,
             cached_routes: 65_536,
             units_per_call: 4_096,

@@ -110,7 +110,13 @@ impl<'a> Pass<'a> {
 
     /// For how many of `n` steps there is room in the log; units are not asked.
     pub(crate) fn steps(&self, n: u32) -> u32 {
-        let room = self.log.room().saturating_sub(self.settlements.bytes());
+        self.steps_beside(n, 0)
+    }
+
+    /// The same beside records of `bytes`.
+    pub(crate) fn steps_beside(&self, n: u32, bytes: usize) -> u32 {
+        let taken = self.settlements.bytes().saturating_add(bytes);
+        let room = self.log.room().saturating_sub(taken);
         n.min(u32::try_from(room / self.step.max(1)).unwrap_or(u32::MAX))
     }
 

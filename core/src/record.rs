@@ -5,6 +5,7 @@
 
 mod exactly_once;
 mod message;
+mod note;
 mod state;
 mod will;
 mod wire;
@@ -18,6 +19,7 @@ pub(crate) use exactly_once::{ReceiptRecord, TagRecord};
 pub(crate) use message::{MoveRecord, Moved, RefRecord, address, decode_message, live_bytes};
 pub(crate) use message::{message_bytes, read_origin, write_message, write_move, write_origin};
 pub(crate) use message::{message_payload, write_ref};
+pub(crate) use note::{NoteRecord, note_bytes};
 pub(crate) use state::{BindingRecord, QueueRecord, SessionRecord};
 pub(crate) use will::WillRecord;
 pub(crate) use wire::{Reader, Writer};
@@ -89,6 +91,8 @@ pub const TAG: u8 = 49;
 pub const PUT_WILL: u8 = 50;
 /// It has none any more.
 pub const DELETE_WILL: u8 = 51;
+/// What was noted of messages.
+pub const NOTE: u8 = 52;
 
 /// Bytes of a RECEIPT beside the name.
 pub(crate) const RECEIPT_BYTES: usize = 9 + RECORD_OVERHEAD;

@@ -83,6 +83,7 @@ impl Broker {
             record::TAG => self.apply_tag(payload),
             record::PUT_WILL => self.apply_will(payload),
             record::DELETE_WILL => self.apply_delete_will(payload),
+            record::NOTE => self.apply_note(payload),
             record::AGAIN => Some(()),
             _ => return Err(RecoveryError::UnknownKind(kind)),
         };

@@ -43,8 +43,11 @@ impl Broker {
             Command::Expire { .. } | Command::ForgetWill | Command::Release { .. } => {
                 self.limits.step_bytes()
             }
-            Command::Settle(_)
-            | Command::Received { .. }
+            Command::Settle(settle) => match self.note_bytes(settle.note.as_ref()) {
+                0 => 0,
+                note => note + self.limits.step_bytes(),
+            },
+            Command::Received { .. }
             | Command::Written { .. }
             | Command::Cancel { .. }
             | Command::Close(_)

@@ -98,6 +98,11 @@ impl Page {
             "Messages moved to a dead-letter address.",
             broker.dead_lettered,
         );
+        self.counter(
+            "notes_dropped_total",
+            "Messages whose changed annotations were dropped, too long or too many.",
+            broker.dropped_notes,
+        );
         self.gauge("queues", "Queues.", broker.queues);
         self.gauge("queue_messages", "Messages in all queues.", broker.messages);
         self.gauge("addresses", "Addresses.", broker.addresses);

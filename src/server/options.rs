@@ -25,6 +25,7 @@ pub(super) fn engine(config: &Config, seed: u64) -> EngineOptions {
     let limits = &config.limits;
     let outbox_bytes = u32::try_from(limits.outbox_bytes.0).unwrap_or(u32::MAX);
     let defaults = Limits::default();
+    let segment = usize::try_from(config.storage.segment_size.0).unwrap_or(usize::MAX);
     EngineOptions {
         data_dir: config.storage.data_dir.clone(),
         segment_size: config.storage.segment_size.0,
@@ -38,6 +39,8 @@ pub(super) fn engine(config: &Config, seed: u64) -> EngineOptions {
                 subscription_bytes: limits.subscription_bytes.0,
                 outbox_bytes,
                 max_name_bytes: limits.max_name_bytes as usize,
+                // One record of a commit, which is a quarter of a segment.
+                max_note_bytes: defaults.max_note_bytes.min(segment / 16),
                 ..defaults
             },
             settings: config.settings_table(),

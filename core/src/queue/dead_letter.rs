@@ -63,6 +63,7 @@ impl Broker {
         };
         let left = source.durable && piece.flags & JOURNALLED != 0;
         let name = self.store.stored(piece.run).map_or(0, |stored| stored.name);
+        let notes = self.notes_to_move((from, &piece), to, left, pass);
         let Some(queue) = self.queues.get_mut(&to) else {
             return;
         };
@@ -87,6 +88,7 @@ impl Broker {
             };
             queue.moved_after = record::write_move(pass.log, &record) + 1;
         }
+        self.put_notes(to, landed, notes);
         self.counts.messages += u64::from(piece.count);
         self.store.retain(piece.run, piece.first, piece.count);
         self.remove_messages(from, piece, pass);

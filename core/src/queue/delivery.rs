@@ -258,7 +258,7 @@ impl Broker {
             queue,
             sequence: piece.sequence,
             origin,
-            note: None,
+            note: state.note(piece.sequence).map(Arc::clone),
             named: state.is_addressable(),
         };
         Some((delivery, after))

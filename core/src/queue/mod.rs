@@ -10,6 +10,7 @@ mod delivery;
 mod drain;
 mod expiry;
 mod lease;
+mod note;
 mod ready;
 mod redelivery;
 mod ring;
@@ -245,8 +246,9 @@ impl Queue {
         self.uniform(piece)
     }
 
-    /// Cuts a piece where counts or origins differ.
-    fn uniform(&self, mut piece: Piece) -> Piece {
+    /// Cuts a piece where counts, origins or notes differ.
+    fn uniform(&self, piece: Piece) -> Piece {
+        let mut piece = self.noted_alike(piece);
         if self.counts.is_empty() && self.origins.is_empty() {
             return piece;
         }
@@ -305,6 +307,7 @@ impl Queue {
 
     /// Forgets what was kept about a settled message beside the index.
     pub(crate) fn forget(&mut self, sequence: u64, count: u32) {
+        self.forget_notes(sequence..sequence + u64::from(count));
         if self.counts.is_empty() && self.origins.is_empty() {
             return;
         }

@@ -1,5 +1,7 @@
 //! Settling: as the client says, or when a delivery was written (law L10).
 
+use std::sync::Arc;
+
 use crate::broker::{AT_END, Broker, Pass};
 use crate::command::{Command, Outcome, Settle, SettleMode, Tags};
 use crate::consumer::{ConsumerRef, Inflight, Lane, LaneRef, split};
@@ -36,7 +38,7 @@ impl Broker {
         };
         let mut left = None;
         if held {
-            self.end_pieces(&mut pieces, outcome, pass);
+            self.end_noted(&mut pieces, outcome, note.as_ref(), pass);
             left = pieces.first().map(|piece| tags.from(piece.tag));
         }
         match left {
@@ -103,9 +105,22 @@ impl Broker {
         outcome: Outcome,
         pass: &mut Pass<'_>,
     ) {
+        self.end_noted(pieces, outcome, None, pass);
+    }
+
+    /// The same, with a note for those that are not consumed.
+    fn end_noted(
+        &mut self,
+        pieces: &mut Vec<Inflight>,
+        outcome: Outcome,
+        note: Option<&Arc<[u8]>>,
+        pass: &mut Pass<'_>,
+    ) {
+        let note = note.filter(|_| outcome != Outcome::Accepted);
+        let bytes = self.note_bytes(note);
         let mut done = 0;
         while let Some(piece) = pieces.get_mut(done) {
-            let steps = pass.steps(piece.count);
+            let steps = pass.steps_beside(piece.count, bytes);
             if steps == 0 {
                 break;
             }
@@ -119,6 +134,9 @@ impl Broker {
                 *piece = rest;
                 part
             };
+            if let Some(note) = note {
+                self.note(&part, note, pass);
+            }
             self.end_piece(part, outcome, pass);
         }
         pieces.drain(..done);

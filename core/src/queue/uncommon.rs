@@ -3,11 +3,14 @@
 use crate::ids::ConnectionId;
 use crate::queue::Queue;
 use crate::queue::drain::Drains;
+use crate::queue::note::Notes;
 
 /// What only queues with unusual consumers have.
 #[derive(Debug, Default)]
 pub(crate) struct Uncommon {
     pub(crate) drains: Drains,
+    /// Only messages that something was noted of.
+    pub(crate) notes: Notes,
     /// The queue does not take what this connection publishes: its consumer's.
     pub(crate) not_from: Option<ConnectionId>,
 }

@@ -11,7 +11,8 @@ use crate::effect::Out;
 use crate::ids::QueueId;
 use crate::queue::{Count, JOURNALLED, MOVED, Piece};
 use crate::record::{
-    self, CountRecord, MAX_SEQUENCE, Moved, Reader, RefRecord, Settlements, decode_message,
+    self, CountRecord, MAX_SEQUENCE, Moved, NoteRecord, Reader, RefRecord, Settlements,
+    decode_message,
 };
 use crate::retained::RetainedValue;
 
@@ -116,7 +117,8 @@ impl Broker {
     pub(super) fn apply_move(&mut self, position: u64, payload: &Bytes) -> Option<()> {
         let moved = Moved::read(payload)?;
         let run = self.recovered_run(moved.name);
-        if let Some((queue, sequence)) = moved.to {
+        let notes = self.moved_notes(&moved)?;
+        if let Some((to, sequence)) = moved.to {
             let landing = Landing {
                 sequence,
                 count: moved.count,
@@ -124,20 +126,52 @@ impl Broker {
                 first: moved.index,
                 flags: MOVED,
             };
-            if self.recover_into(queue, landing)?
-                && let Some(queue) = self.queues.get_mut(&queue)
+            if self.recover_into(to, landing)?
+                && let Some(queue) = self.queues.get_mut(&to)
             {
                 let origin = Arc::new(moved.origin);
                 for sequence in sequence..sequence + u64::from(moved.count) {
                     queue.origins.insert(sequence, Arc::clone(&origin));
                 }
                 queue.moved_after = position + 1;
+                self.put_notes(to, sequence, notes);
             }
         }
         if let Some((queue, sequence)) = moved.from {
             self.recover_settled_range(queue, sequence, moved.count.into())?;
         }
         self.store.discard(run, &mut Out::default());
+        Some(())
+    }
+
+    /// Takes out the notes that messages take along.
+    fn moved_notes(&mut self, moved: &Moved) -> Option<Vec<(u32, Arc<[u8]>)>> {
+        let Some((from, first)) = moved.from else {
+            return Some(Vec::new());
+        };
+        let end = first.checked_add(moved.count.into())?;
+        let queue = self.queues.get_mut(&from);
+        let notes = queue.map_or(Vec::new(), |queue| queue.take_notes(first..end));
+        let offset = |at: u64| u32::try_from(at - first).ok();
+        let offsets = notes
+            .into_iter()
+            .map(|(at, note)| Some((offset(at)?, note)));
+        offsets.collect()
+    }
+
+    pub(super) fn apply_note(&mut self, payload: &Bytes) -> Option<()> {
+        let record = NoteRecord::read(payload)?;
+        let mut next = record.sequence;
+        let end = next.checked_add(u64::from(record.messages))?;
+        while let Some(piece) = self.next_below(record.queue, next, end) {
+            next = piece.sequence + u64::from(piece.count);
+            let Some(queue) = self.queues.get_mut(&record.queue) else {
+                break;
+            };
+            for sequence in piece.sequence..next {
+                queue.uncommon_mut().notes.put(sequence, &record.note);
+            }
+        }
         Some(())
     }
 

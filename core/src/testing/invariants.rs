@@ -1,12 +1,12 @@
 //! What holds between any two calls, recounted from scratch, and the durable state in a form that
 //! can be compared.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::broker::{Broker, Work};
 use crate::consumer::{ConsumerRef, Inflight};
 use crate::ids::QueueId;
-use crate::queue::{JOURNALLED, Piece, Queue};
+use crate::queue::{JOURNALLED, Kind, Piece, Queue};
 use crate::store::RunRef;
 
 /// All unsettled messages of a queue, one by one.
@@ -42,7 +42,12 @@ pub(crate) fn check(broker: &Broker) {
         check_places(broker, queue, &messages);
         check_consumers(broker, queue);
         check_drains(broker, queue);
+        check_notes(queue, &messages);
+        let is_named = broker.named.contains_key(&queue.id);
+        assert_eq!(queue.kind == Kind::Named, is_named, "named subscriptions");
     }
+    let named = broker.named.keys();
+    assert!(named.copied().all(|id| broker.queues.contains_key(&id)));
     for work in &broker.work {
         if let Work::Discard(queue) = work {
             let mut refer = |piece: &Piece| refer(piece.run, piece.first);
@@ -166,6 +171,19 @@ fn check_consumers(broker: &Broker, queue: &Queue) {
     }
 }
 
+/// Only messages that are there have notes.
+fn check_notes(queue: &Queue, messages: &[Piece]) {
+    let there: BTreeSet<u64> = messages.iter().map(|piece| piece.sequence).collect();
+    let notes = queue.uncommon.iter().flat_map(|some| some.notes.iter());
+    let mut bytes = 0;
+    for (sequence, note) in notes {
+        assert!(there.contains(&sequence) && !note.is_empty(), "a note");
+        bytes += note.len() + 64;
+    }
+    let counted = queue.uncommon.as_ref().map_or(0, |some| some.notes.bytes());
+    assert_eq!(bytes, counted, "notes");
+}
+
 /// A drain waits for room, or for the queue to be handed out.
 fn check_drains(broker: &Broker, queue: &Queue) {
     let Some(uncommon) = &queue.uncommon else {
@@ -204,11 +222,12 @@ pub(crate) fn durable_state(broker: &Broker) -> Vec<String> {
                 .copied()
                 .unwrap_or_default();
             let origin = queue.origins.get(&piece.sequence);
+            let note = queue.note(piece.sequence);
             let QueueId(id) = queue.id;
             let (sequence, name) = (piece.sequence, name(piece.run));
             let (first, flags) = (piece.first, piece.flags);
             lines.push(format!(
-                "{id}/{sequence}: {name}+{first} {flags} {count:?} {origin:?}"
+                "{id}/{sequence}: {name}+{first} {flags} {count:?} {origin:?} {note:?}"
             ));
         }
     }

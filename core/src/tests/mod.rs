@@ -7,6 +7,7 @@ mod exactly_once;
 mod load;
 mod model;
 mod named;
+mod notes;
 mod order;
 mod prepare;
 mod priority;

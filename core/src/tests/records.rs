@@ -15,8 +15,8 @@ use crate::message::{Assurance, Envelope, Format, Run};
 use crate::named::Named;
 use crate::queue::{Count, Index};
 use crate::record::{
-    BindingRecord, CountRecord, MoveRecord, Moved, QueueRecord, RefRecord, SessionRecord,
-    Settlements, decode_message, write_message, write_move, write_ref,
+    BindingRecord, CountRecord, MoveRecord, Moved, NoteRecord, QueueRecord, RefRecord,
+    SessionRecord, Settlements, decode_message, write_message, write_move, write_ref,
 };
 use crate::store::RunRef;
 use crate::testing::{Log, SENDER, Shell, durable};
@@ -107,6 +107,9 @@ proptest! {
         let count = Count { attempts, failures };
         let record = CountRecord { queue: QueueId(id), sequence, messages: n, count };
         prop_assert_eq!(CountRecord::read(record.encode().bytes()), Some(record));
+        let (note, messages) = (Arc::from(names.1.as_bytes()), n);
+        let record = NoteRecord { queue: QueueId(id), sequence, messages, note };
+        prop_assert_eq!(NoteRecord::read(record.encode().bytes()), Some(record));
         let (index, flags) = (n, 5);
         let record = RefRecord { name: sequence, index, queue: QueueId(id), sequence, flags };
         let mut log = Log::default();
