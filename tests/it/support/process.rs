@@ -212,8 +212,9 @@ fn listener_of(line: &str) -> Option<(String, SocketAddr)> {
     Some((name, event["address"].as_str()?.parse().ok()?))
 }
 
-const LISTENERS: [(&str, &str); 5] = [
+const LISTENERS: [(&str, &str); 6] = [
     ("mqtt", "[\"mqtt\"]"),
+    ("amqp", "[\"amqp\"]"),
     ("stomp", "[\"stomp\"]"),
     ("auto", "\"auto\""),
     ("websocket", "[\"websocket\"]"),
