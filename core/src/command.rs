@@ -295,7 +295,7 @@ pub struct ConsumeOptions {
     /// Deliveries with tags below this one may follow; see [`Command::Credit`].
     pub until: Tag,
     /// It looks at what is available and takes nothing: its deliveries need no settlement, and what
-    /// is said of them changes nothing.
+    /// is said of them changes nothing. A subscription cannot be browsed: its consumer takes.
     pub browse: bool,
     /// Not what its own connection publishes, if it subscribes, while it is there; nothing to a
     /// subscription that is shared.
@@ -376,13 +376,21 @@ pub enum Outcome {
         /// Overrides the redelivery delay of the address.
         delay_ms: Option<u64>,
     },
-    /// Returned, and not for this consumer again; others may have them.
+    /// Returned, and not for this consumer again; others may have them. What is more than
+    /// [`Limits::max_set_aside`](crate::limits::Limits::max_set_aside) is rejected.
     Undeliverable {
         /// Counted as an attempt that failed.
         failed: bool,
     },
     /// To the dead-letter address at once.
     Rejected,
+}
+
+impl Outcome {
+    /// Whether each message may need a record of its own.
+    pub(crate) fn is_counted_singly(self) -> bool {
+        matches!(self, Self::Failed { .. } | Self::Undeliverable { .. })
+    }
 }
 
 /// Takes or makes a session, which outlives connections.

@@ -121,6 +121,8 @@ pub(crate) struct Consumer {
     pub(crate) subscription_id: u32,
     /// Those of a higher number are served first.
     pub(crate) priority: i32,
+    /// It takes nothing: it is among the browsers of its queue.
+    pub(crate) browses: bool,
     /// Its place among those its queue asks.
     pub(crate) links: Links,
 }
@@ -175,10 +177,16 @@ impl Lane {
         }
     }
 
+    /// Gives the next tags to messages; says which is the first.
+    pub(crate) fn give_tags(&mut self, count: u32) -> Tag {
+        let first = self.next_tag;
+        self.next_tag += Tag::from(count);
+        first
+    }
+
     /// Records messages as handed out; gives the tag of the first.
     pub(crate) fn hold(&mut self, mut piece: Inflight) -> Tag {
-        piece.tag = self.next_tag;
-        self.next_tag += Tag::from(piece.count);
+        piece.tag = self.give_tags(piece.count);
         self.unsettled += piece.count;
         self.inflight.push_back(piece);
         piece.tag

@@ -15,6 +15,9 @@ pub struct Limits {
     pub max_retained: usize,
     /// Waiting receives of one queue.
     pub max_waiters: usize,
+    /// Messages of one queue that consumers may set aside for others, each counted once per
+    /// consumer.
+    pub max_set_aside: usize,
     /// Bytes a non-durable subscription may hold before it drops its oldest (law L23).
     pub subscription_bytes: u64,
     /// Longest note of a message, in bytes; a longer one is dropped.
@@ -51,6 +54,7 @@ impl Default for Limits {
             max_subscriptions: 10_000,
             max_retained: 1_000_000,
             max_waiters: 1_000,
+            max_set_aside: 1_000,
             subscription_bytes: 16 << 20,
             max_note_bytes: 64 << 10,
             notes_bytes: 16 << 20,

@@ -43,7 +43,11 @@ impl Broker {
         lane.until = options.until;
         lane.opened_after = position;
         let lane = LaneRef(self.lanes.insert(Box::new(lane)));
-        self.add_consumer(lane, queue, settle, options.priority);
+        if options.browse && self.may_be_browsed(&source, queue) {
+            self.add_browser(lane, queue);
+        } else {
+            self.add_consumer(lane, queue, settle, options.priority);
+        }
         if let Some(connection) = self.connection_mut(id) {
             connection.put_lane(key, lane);
         }
@@ -151,7 +155,7 @@ impl Broker {
         settle: SettleMode,
         priority: i32,
     ) -> ConsumerRef {
-        let consumer = ConsumerRef(self.consumers.insert(Consumer {
+        let consumer = self.insert_consumer(Consumer {
             lane,
             queue,
             settle,
@@ -159,17 +163,51 @@ impl Broker {
             granted: 1,
             subscription_id: 0,
             priority,
+            browses: false,
             links: Links::default(),
-        }));
+        });
+        if let Some(queue) = self.queues.get_mut(&queue) {
+            queue.ready.admit(priority);
+            queue.ready.push_back(&mut self.consumers, consumer);
+        }
+        consumer
+    }
+
+    /// Joins a lane to a queue whose messages it looks at.
+    fn add_browser(&mut self, lane: LaneRef, queue: QueueId) {
+        let consumer = self.insert_consumer(Consumer {
+            lane,
+            queue,
+            settle: SettleMode::Explicit,
+            parked: false,
+            granted: 1,
+            subscription_id: 0,
+            priority: 0,
+            browses: true,
+            links: Links::default(),
+        });
+        if let Some(queue) = self.queues.get_mut(&queue) {
+            queue.uncommon_mut().browsers.add(consumer);
+        }
+    }
+
+    fn insert_consumer(&mut self, consumer: Consumer) -> ConsumerRef {
+        let (lane, queue) = (consumer.lane, consumer.queue);
+        let consumer = ConsumerRef(self.consumers.insert(consumer));
         if let Some(lane) = self.lanes.at_mut(lane.0) {
             lane.consumers.insert(consumer);
         }
         if let Some(queue) = self.queues.get_mut(&queue) {
             queue.consumers.insert(consumer);
-            queue.ready.admit(priority);
-            queue.ready.push_back(&mut self.consumers, consumer);
         }
         consumer
+    }
+
+    /// A subscription is there for its consumers: they cannot but take what is theirs.
+    fn may_be_browsed(&self, source: &Source, queue: QueueId) -> bool {
+        let queue = self.queues.get(&queue);
+        let named = !matches!(source, Source::Subscription(_));
+        named && queue.is_some_and(|queue| queue.is_addressable())
     }
 
     /// Takes a consumer away from its queue and its lane; what it holds must be gone before.
@@ -201,10 +239,7 @@ impl Broker {
         self.refuse_drain(consumer, pass);
         if let Some(queue) = self.queues.get_mut(&gone.queue) {
             queue.consumers.remove(&consumer);
-            queue.ready.dismiss(gone.priority);
-            if !gone.parked {
-                queue.ready.remove(&mut self.consumers, consumer);
-            }
+            queue.forget_consumer(&mut self.consumers, consumer, &gone);
         }
         self.consumers.remove(consumer.0);
         if let Some(lane) = self.lanes.at_mut(gone.lane.0) {

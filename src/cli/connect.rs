@@ -1,5 +1,6 @@
 //! Arguments that `pub` and `sub` share: which server, and who asks.
 
+mod amqp;
 #[cfg(test)]
 mod tests;
 
@@ -12,17 +13,32 @@ use bytes::Bytes;
 use clap::Args;
 
 use super::failure::Failure;
-use super::url;
-use crate::client::{Message, Options, Properties, QoS, Version, Will, check_topic};
+use super::url::{self, Protocol, Url};
+use crate::client::mqtt::{Options, Version, Will, check_topic};
+use crate::client::{Message, Properties, QoS};
+
+pub(super) use amqp::{NodeArguments, is_settled, only_amqp, only_mqtt};
+
+/// Which server, and who asks there.
+struct Asker {
+    host: String,
+    port: u16,
+    id: String,
+    user: Option<String>,
+    password: Option<Vec<u8>>,
+    keep_alive_s: u16,
+}
 
 /// The server and the client's name there.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connection")]
 pub(super) struct ConnectArguments {
-    /// Server: mqtt://[USER[:PASSWORD]@]HOST[:PORT].
+    /// Server: mqtt://[USER[:PASSWORD]@]HOST[:PORT] or amqp://...; by default this machine.
     #[arg(long, value_name = "URL", env = "TERNMQ_URL", hide_env_values = true)]
-    #[arg(default_value = "mqtt://127.0.0.1:1883")]
-    url: String,
+    url: Option<String>,
+    /// What is spoken, if the URL does not say it.
+    #[arg(long, value_name = "PROTOCOL")]
+    protocol: Option<Protocol>,
     /// User name.
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
@@ -32,10 +48,10 @@ pub(super) struct ConnectArguments {
     /// Name of this client; by default one that nobody else has.
     #[arg(long, value_name = "NAME")]
     id: Option<String>,
-    /// Version of MQTT: 5, or 3 for 3.1.1.
-    #[arg(long, value_name = "VERSION", default_value = "5", value_parser = version)]
-    mqtt: Version,
-    /// Ping after so much silence; 0s for never.
+    /// Version of MQTT: 5, which is the default, or 3 for 3.1.1.
+    #[arg(long, value_name = "VERSION", value_parser = version)]
+    mqtt: Option<Version>,
+    /// Ping after so much silence, or ask for pings; 0s for never.
     #[arg(long, value_name = "TIME", default_value = "60s")]
     #[arg(value_parser = time)]
     keep_alive: Duration,
@@ -44,7 +60,7 @@ pub(super) struct ConnectArguments {
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Will (published by the server if this client vanishes)")]
+#[command(next_help_heading = "Will (published by the server if this client vanishes, MQTT)")]
 struct WillArguments {
     /// Topic of the will.
     #[arg(long, value_name = "TOPIC")]
@@ -74,38 +90,75 @@ struct WillArguments {
 impl ConnectArguments {
     /// The version of MQTT asked for.
     pub(super) fn version(&self) -> Version {
-        self.mqtt
+        self.mqtt.unwrap_or(Version::V5)
     }
 
-    /// The connection that is asked for, without a session that lasts.
+    /// What is spoken: what `--protocol` says, else the URL.
+    ///
+    /// # Errors
+    /// The URL is none, or says something else.
+    pub(super) fn protocol(&self) -> Result<Protocol, Failure> {
+        let in_url = self.url()?.map(|url| url.protocol);
+        match (self.protocol, in_url) {
+            (Some(asked), Some(said)) if asked != said => {
+                let text = "--protocol and --url say different things: leave one of them out";
+                Err(Failure::Usage(text.to_owned()))
+            }
+            (asked, said) => Ok(asked.or(said).unwrap_or(Protocol::Mqtt)),
+        }
+    }
+
+    /// The connection of MQTT that is asked for, without a session that lasts.
     ///
     /// # Errors
     /// Values that do not fit, a password that cannot be read, no randomness for a name.
     pub(super) fn options(&self) -> Result<Options, Failure> {
-        let keep_alive_s = u16::try_from(seconds(self.keep_alive))
-            .map_err(|_| Failure::Usage("--keep-alive: at most 65535s".to_owned()))?;
-        // Not by clap, which would repeat the value, password and all.
-        let url =
-            url::parse(&self.url).map_err(|error| Failure::Usage(format!("--url: {error}")))?;
-        let user = self.user.clone().or(url.user);
-        let password = self.password(url.password)?;
-        if password.is_some() && user.is_none() && self.mqtt < Version::V5 {
+        let version = self.version();
+        let asker = self.asker(Protocol::Mqtt)?;
+        if asker.password.is_some() && asker.user.is_none() && version < Version::V5 {
             let text = "MQTT 3 takes a password only with a --user";
             return Err(Failure::Usage(text.to_owned()));
         }
         Ok(Options {
-            host: url.host,
-            port: url.port,
-            version: self.mqtt,
-            client_id: self.id.clone().map_or_else(random_id, Ok)?,
-            user,
-            password,
-            keep_alive_s,
+            host: asker.host,
+            port: asker.port,
+            version,
+            client_id: asker.id,
+            user: asker.user,
+            password: asker.password,
+            keep_alive_s: asker.keep_alive_s,
             clean: true,
             session_expiry_s: 0,
             receive_maximum: RECEIVE_MAXIMUM,
-            will: self.will.will(self.mqtt)?,
+            will: self.will.will(version)?,
         })
+    }
+
+    /// What both protocols want to know.
+    fn asker(&self, protocol: Protocol) -> Result<Asker, Failure> {
+        let keep_alive_s = u16::try_from(seconds(self.keep_alive))
+            .map_err(|_| Failure::Usage("--keep-alive: at most 65535s".to_owned()))?;
+        let url = self.url()?.unwrap_or(Url {
+            protocol,
+            host: "127.0.0.1".to_owned(),
+            port: None,
+            user: None,
+            password: None,
+        });
+        Ok(Asker {
+            host: url.host,
+            port: url.port.unwrap_or(protocol.port()),
+            id: self.id.clone().map_or_else(random_id, Ok)?,
+            user: self.user.clone().or(url.user),
+            password: self.password(url.password)?,
+            keep_alive_s,
+        })
+    }
+
+    /// Not by clap, which would repeat the value, password and all.
+    fn url(&self) -> Result<Option<Url>, Failure> {
+        let url = self.url.as_deref().map(url::parse).transpose();
+        url.map_err(|error| Failure::Usage(format!("--url: {error}")))
     }
 
     fn password(&self, in_url: Option<Vec<u8>>) -> Result<Option<Vec<u8>>, Failure> {

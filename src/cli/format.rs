@@ -46,6 +46,9 @@ enum Field {
     ResponseTopic,
     Correlation,
     Expiry,
+    Subject,
+    Priority,
+    MessageId,
     Property(String),
     Json,
 }
@@ -151,6 +154,13 @@ impl Field {
                     number(seconds, out);
                 }
             }
+            Self::Subject => text(&properties.subject, out),
+            Self::Priority => {
+                if let Some(priority) = properties.priority {
+                    number(priority.into(), out);
+                }
+            }
+            Self::MessageId => text(&properties.message_id, out),
             Self::Property(wanted) => {
                 let found = properties.user.iter().find(|(name, _)| name == wanted);
                 out.extend_from_slice(found.map_or("", |(_, value)| value).as_bytes());
@@ -175,6 +185,9 @@ fn field(name: &str) -> Result<Field, String> {
         "response_topic" => Field::ResponseTopic,
         "correlation" => Field::Correlation,
         "expiry_s" => Field::Expiry,
+        "subject" => Field::Subject,
+        "priority" => Field::Priority,
+        "message_id" => Field::MessageId,
         "json" => Field::Json,
         _ => return Err(format!("no field `{name}`: there are {FIELDS}")),
     })
@@ -208,6 +221,12 @@ struct PropertiesObject<'a> {
     expiry_s: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     payload_format: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    priority: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_id: Option<&'a str>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     subscription_ids: &'a [u32],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -223,6 +242,9 @@ fn write_json(message: &Message, out: &mut Vec<u8>) {
         utf8,
         user,
         subscription_ids,
+        subject,
+        priority,
+        message_id,
     } = &message.properties;
     let (body, body_base64) = text_or_base64(&message.body);
     let (correlation, correlation_base64) = match correlation {
@@ -243,6 +265,9 @@ fn write_json(message: &Message, out: &mut Vec<u8>) {
             correlation_base64,
             expiry_s: *expiry_s,
             payload_format: utf8.then_some("utf8"),
+            subject: subject.as_deref(),
+            priority: *priority,
+            message_id: message_id.as_deref(),
             subscription_ids,
             user,
         },
@@ -273,5 +298,6 @@ fn printable(text: &str) -> String {
 
 /// The fields of a template, for users.
 pub(super) const FIELDS: &str = "{topic} {body} {body_base64} {qos} {retain} {dup} {content_type} \
-                                 {response_topic} {correlation} {expiry_s} {props.NAME} {json}";
+                                 {response_topic} {correlation} {expiry_s} {subject} {priority} \
+                                 {message_id} {props.NAME} {json}";
 const ESCAPES: &str = "n, t, r, 0, `\\`, `{`, `}`, and c at the end";

@@ -1,34 +1,43 @@
 //! `ternmq pub`: publishes, and ends when everything is confirmed.
 
+mod progress;
+mod properties;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::bodies::{Bodies, BodyArguments};
-use super::connect::{ConnectArguments, needs_mqtt_5, qos, seconds_u32, time};
+use super::connect::{
+    ConnectArguments, NodeArguments, is_settled, needs_mqtt_5, only_amqp, only_mqtt, qos, time,
+};
 use super::failure::Failure;
 use super::interrupts::Interrupts;
 use super::say;
-use crate::client::{Client, Event, Message, Options, Properties, QoS, Reason, check_topic};
+use super::url::Protocol;
+use crate::client::amqp::{self, Node};
+use crate::client::mqtt::{self, check_topic};
+use crate::client::{Client, ClientError, Message, Properties, QoS};
+
+use progress::Progress;
+use properties::PropertyArguments;
 
 /// What to publish, and how.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, override_usage = USAGE)]
 pub(super) struct PublishArguments {
-    /// Topic to publish to.
+    /// Topic, or address, to publish to.
     topic: String,
     #[command(flatten)]
     body: BodyArguments,
-    /// 0 sends and forgets; 1 and 2 wait until the server has confirmed.
+    /// 0 sends and forgets; 1 and 2 (MQTT) wait until the server has confirmed.
     #[arg(long, value_name = "QOS", default_value = "1", value_parser = qos)]
     qos: QoS,
-    /// The message becomes the retained value of its topic; an empty one clears it.
+    /// The message becomes the retained value of its topic; an empty one clears it (MQTT).
     #[arg(long)]
     retain: bool,
     /// Publish the same body so many times.
@@ -47,45 +56,31 @@ pub(super) struct PublishArguments {
     #[command(flatten)]
     properties: PropertyArguments,
     #[command(flatten)]
+    node: NodeArguments,
+    #[command(flatten)]
     connect: ConnectArguments,
-}
-
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Properties (MQTT 5)")]
-struct PropertyArguments {
-    /// Kind of the body, such as application/json.
-    #[arg(long, value_name = "TYPE")]
-    content_type: Option<String>,
-    /// Topic for an answer.
-    #[arg(long, value_name = "TOPIC")]
-    response_topic: Option<String>,
-    /// What an answer brings back, to tell answers apart.
-    #[arg(long, value_name = "TEXT")]
-    correlation: Option<String>,
-    /// Drop the message where it has waited so long.
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    expiry: Option<Duration>,
-    /// Declare what the body is made of; utf8 is checked before it is sent.
-    #[arg(long, value_name = "FORMAT", default_value = "bytes")]
-    payload_format: PayloadFormat,
-    /// A property of your own; may be repeated.
-    #[arg(long = "prop", value_name = "NAME=VALUE", value_parser = pair)]
-    props: Vec<(String, String)>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum PayloadFormat {
-    Bytes,
-    Utf8,
 }
 
 /// A publish as it is asked for, checked.
 struct Plan {
-    options: Options,
+    target: Target,
     /// Everything but the body.
     template: Message,
     interval: Option<Duration>,
     verbose: bool,
+}
+
+/// Where to publish.
+enum Target {
+    /// A server of MQTT; the message has its topic.
+    Mqtt(Box<mqtt::Options>),
+    /// A node of a server of AMQP.
+    Amqp {
+        options: amqp::Options,
+        node: Node,
+        /// No outcome is wanted.
+        settled: bool,
+    },
 }
 
 /// Publishes.
@@ -108,13 +103,12 @@ pub(super) fn run(arguments: &PublishArguments) -> Result<(), Failure> {
 
 impl Plan {
     fn of(arguments: &PublishArguments) -> Result<Self, Failure> {
-        check_topic(&arguments.topic)?;
-        let properties = arguments.properties.properties()?;
-        if properties != Properties::default() {
-            needs_mqtt_5("a property", arguments.connect.version())?;
-        }
+        let (target, properties) = match arguments.connect.protocol()? {
+            Protocol::Mqtt => arguments.mqtt_target()?,
+            Protocol::Amqp => arguments.amqp_target()?,
+        };
         Ok(Self {
-            options: arguments.connect.options()?,
+            target,
             template: Message {
                 topic: arguments.topic.clone(),
                 body: Bytes::new(),
@@ -131,11 +125,11 @@ impl Plan {
     async fn publish(&self, mut bodies: Bodies) -> Result<(), Failure> {
         let mut interrupts = Interrupts::new()?;
         let mut client = tokio::select! {
-            opened = Client::open(&self.options) => opened?,
+            opened = self.target.open() => opened?,
             () = interrupts.next() => return Err(Failure::Interrupted),
         };
         if self.verbose {
-            say(&format!("connected to {}", self.options.server()));
+            say(&format!("connected to {}", self.target.server()));
         }
         let mut progress = Progress::default();
         let mut due = Instant::now();
@@ -200,7 +194,7 @@ impl Plan {
         progress.given = number;
     }
 
-    fn send(&self, client: &mut Client, number: u64, body: Bytes) -> Result<Option<u16>, Failure> {
+    fn send(&self, client: &mut Client, number: u64, body: Bytes) -> Result<Option<u32>, Failure> {
         if self.template.properties.utf8 && std::str::from_utf8(&body).is_err() {
             let text = format!("message {number} is not UTF-8, as --payload-format says");
             return Err(Failure::Usage(text));
@@ -234,74 +228,54 @@ impl Plan {
     }
 }
 
-/// How far a publish has come.
-#[derive(Debug, Default)]
-struct Progress {
-    /// Messages given to the connection.
-    given: u64,
-    /// No more will be given.
-    ended: bool,
-    /// A message of QoS 0 may not have left yet.
-    unsent: bool,
-    /// Number of each message that waits for its confirmation; as many as the client's window.
-    numbers: BTreeMap<u16, u64>,
-    /// Messages that were accepted and went nowhere.
-    unmatched: u64,
-    /// The first that went wrong; nothing more is given then.
-    failure: Option<Failure>,
+impl PublishArguments {
+    fn mqtt_target(&self) -> Result<(Target, Properties), Failure> {
+        check_topic(&self.topic)?;
+        only_amqp(&self.node.used())?;
+        let properties = self.properties.of_mqtt()?;
+        if properties != Properties::default() {
+            needs_mqtt_5("a property", self.connect.version())?;
+        }
+        let options = Box::new(self.connect.options()?);
+        Ok((Target::Mqtt(options), properties))
+    }
+
+    fn amqp_target(&self) -> Result<(Target, Properties), Failure> {
+        only_mqtt(&[("--retain", self.retain)])?;
+        let target = Target::Amqp {
+            node: self.node.node(&self.topic)?,
+            settled: is_settled(self.qos)?,
+            options: self.connect.amqp_options()?,
+        };
+        Ok((target, self.properties.of_amqp()?))
+    }
 }
 
-impl Progress {
-    fn is_complete(&self, client: &Client) -> bool {
-        self.ended && !self.unsent && client.unconfirmed() == 0
-    }
-
-    fn fail(&mut self, failure: Failure) {
-        self.ended = true;
-        self.failure.get_or_insert(failure);
-    }
-
-    fn note(&mut self, event: Event, topic: &str) {
-        match event {
-            Event::Published(id, reason) => {
-                let number = self.numbers.remove(&id).unwrap_or(0);
-                self.unmatched += u64::from(reason == Reason::NO_MATCHING_SUBSCRIBERS);
-                if reason.is_refusal() {
-                    self.fail(Failure::PublishRefused {
-                        number,
-                        topic: topic.to_owned(),
-                        reason,
-                    });
-                }
+impl Target {
+    async fn open(&self) -> Result<Client, ClientError> {
+        match self {
+            Self::Mqtt(options) => {
+                let client = mqtt::Client::open(options).await?;
+                Ok(Client::Mqtt(Box::new(client)))
             }
-            Event::Sent => self.unsent = false,
-            // A publisher has subscribed to nothing.
-            Event::Message(..) | Event::Subscribed(_) => {}
+            Self::Amqp {
+                options,
+                node,
+                settled,
+            } => {
+                let mut client = amqp::Client::open(options).await?;
+                client.send_to(node, *settled).await?;
+                Ok(Client::Amqp(Box::new(client)))
+            }
         }
     }
-}
 
-impl PropertyArguments {
-    fn properties(&self) -> Result<Properties, Failure> {
-        if let Some(topic) = &self.response_topic {
-            check_topic(topic)?;
+    fn server(&self) -> String {
+        match self {
+            Self::Mqtt(options) => options.server(),
+            Self::Amqp { options, .. } => options.server(),
         }
-        let expiry_s = self.expiry.map(|time| seconds_u32("--expiry", time));
-        Ok(Properties {
-            content_type: self.content_type.clone(),
-            response_topic: self.response_topic.clone(),
-            correlation: self.correlation.clone().map(Bytes::from),
-            expiry_s: expiry_s.transpose()?,
-            utf8: self.payload_format == PayloadFormat::Utf8,
-            user: self.props.clone(),
-            subscription_ids: Vec::new(),
-        })
     }
-}
-
-fn pair(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("not of the form NAME=VALUE")?;
-    Ok((name.to_owned(), value.to_owned()))
 }
 
 const USAGE: &str = "ternmq pub [OPTIONS] <TOPIC> <BODY|--file <FILE>|--stdin|--lines|--empty>";
@@ -310,4 +284,5 @@ Examples:
   ternmq pub greenhouse/temp 21.5
   ternmq pub greenhouse/temp 21.5 --retain --prop unit=celsius
   tail -f log | ternmq pub logs/app --lines
-  ternmq pub firmware --file image.bin --url mqtt://broker.example:1883";
+  ternmq pub firmware --file image.bin --url mqtt://broker.example:1883
+  ternmq pub orders '{}' --queue --content-type application/json --protocol amqp";

@@ -12,11 +12,16 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use tokio::time::Instant;
 
-use super::connect::{ConnectArguments, needs_mqtt_5, qos, seconds_u32, time};
+use super::connect::{
+    ConnectArguments, NodeArguments, is_settled, needs_mqtt_5, only_amqp, only_mqtt, qos,
+    seconds_u32, time,
+};
 use super::failure::Failure;
 use super::format::{Form, Template};
 use super::interrupts::Interrupts;
-use crate::client::{Client, Options, QoS, RetainHandling, Subscription, Version, check_filter};
+use super::url::Protocol;
+use crate::client::mqtt::{self, RetainHandling, Version, check_filter};
+use crate::client::{Client, ClientError, QoS, amqp};
 
 use listen::{End, Listening, until};
 
@@ -25,10 +30,10 @@ use listen::{End, Listening, until};
 #[command(after_help = EXAMPLES)]
 pub(super) struct SubscribeArguments {
     /// Filters such as a/b, a/+/c, a/#, $share/GROUP/a/#; with TernMQ also $queue/NAME and
-    /// ADDRESS::QUEUE.
+    /// ADDRESS::QUEUE. Of AMQP the addresses as the server knows them.
     #[arg(required = true, value_name = "FILTER")]
     filters: Vec<String>,
-    /// Highest QoS to receive with.
+    /// Highest QoS to receive with; over AMQP 0 or 1.
     #[arg(long, value_name = "QOS", default_value = "1", value_parser = qos)]
     qos: QoS,
     /// End after so many messages; 0 only subscribes, which is of use for a session that is kept.
@@ -49,7 +54,8 @@ pub(super) struct SubscribeArguments {
     /// Keep the retain flag as it was published (MQTT 5).
     #[arg(long)]
     retain_as_published: bool,
-    /// Keep the session for so long after this ends, and resume it if it is there; needs --id.
+    /// Keep the session for so long after this ends, and resume it if it is there; needs --id
+    /// (MQTT).
     #[arg(long, value_name = "TIME", value_parser = time, requires = "id")]
     session_expiry: Option<Duration>,
     /// Give up an older session first.
@@ -65,6 +71,8 @@ pub(super) struct SubscribeArguments {
     #[arg(long, short)]
     verbose: bool,
     #[command(flatten)]
+    node: NodeArguments,
+    #[command(flatten)]
     connect: ConnectArguments,
 }
 
@@ -77,12 +85,19 @@ enum Retained {
 
 /// A subscription as it is asked for, checked.
 struct Plan {
-    options: Options,
-    subscription: Subscription,
+    source: Source,
+    /// As they are written.
+    filters: Vec<String>,
     count: Option<u64>,
     idle: Option<Duration>,
     form: Form,
     verbose: bool,
+}
+
+/// Where from to receive.
+enum Source {
+    Mqtt(Box<mqtt::Options>, mqtt::Subscription),
+    Amqp(amqp::Options, amqp::Subscription),
 }
 
 /// Subscribes and writes until it is enough.
@@ -97,34 +112,12 @@ pub(super) fn run(arguments: &SubscribeArguments) -> Result<(), Failure> {
 
 impl Plan {
     fn of(arguments: &SubscribeArguments) -> Result<Self, Failure> {
-        for filter in &arguments.filters {
-            check_filter(filter)?;
-        }
-        let version = arguments.connect.version();
-        let only_in_5 = [
-            ("--no-local", arguments.no_local),
-            ("--retain-as-published", arguments.retain_as_published),
-            (
-                "--retain-handling",
-                arguments.retain_handling != Retained::Always,
-            ),
-        ];
-        for (argument, _) in only_in_5.iter().filter(|(_, used)| *used) {
-            needs_mqtt_5(argument, version)?;
-        }
         Ok(Self {
-            options: arguments.options()?,
-            subscription: Subscription {
-                filters: arguments.filters.clone(),
-                qos: arguments.qos,
-                no_local: arguments.no_local,
-                retain_as_published: arguments.retain_as_published,
-                retain_handling: match arguments.retain_handling {
-                    Retained::Always => RetainHandling::Always,
-                    Retained::New => RetainHandling::IfNew,
-                    Retained::Never => RetainHandling::Never,
-                },
+            source: match arguments.connect.protocol()? {
+                Protocol::Mqtt => arguments.mqtt_source()?,
+                Protocol::Amqp => arguments.amqp_source()?,
             },
+            filters: arguments.filters.clone(),
             count: arguments.count,
             idle: arguments.idle,
             form: arguments.form(io::stdout().is_terminal()),
@@ -135,11 +128,11 @@ impl Plan {
     async fn run(&self, deadline: Option<Instant>) -> Result<(), Failure> {
         let mut interrupts = Interrupts::new()?;
         let opened = tokio::select! {
-            opened = Client::open(&self.options) => opened?,
+            opened = self.source.open() => opened?,
             () = interrupts.next() => return Ok(()),
             () = until(deadline) => return Err(self.timed_out(0)),
         };
-        let mut listening = Listening::new(self, opened, deadline)?;
+        let mut listening = Listening::new(self, opened, deadline);
         let listened = listening.listen(&mut interrupts).await;
         let (seen, complete) = (listening.seen, listening.has_enough());
         let end = match listened {
@@ -170,8 +163,80 @@ impl Plan {
     }
 }
 
+impl Source {
+    /// Connects and subscribes; the answer is the first event.
+    async fn open(&self) -> Result<Client, ClientError> {
+        match self {
+            Self::Mqtt(options, subscription) => {
+                let mut client = mqtt::Client::open(options).await?;
+                client.subscribe(subscription)?;
+                Ok(Client::Mqtt(Box::new(client)))
+            }
+            Self::Amqp(options, subscription) => {
+                let mut client = amqp::Client::open(options).await?;
+                client.subscribe(subscription)?;
+                Ok(Client::Amqp(Box::new(client)))
+            }
+        }
+    }
+
+    fn server(&self) -> String {
+        match self {
+            Self::Mqtt(options, _) => options.server(),
+            Self::Amqp(options, _) => options.server(),
+        }
+    }
+}
+
 impl SubscribeArguments {
-    fn options(&self) -> Result<Options, Failure> {
+    fn mqtt_source(&self) -> Result<Source, Failure> {
+        for filter in &self.filters {
+            check_filter(filter)?;
+        }
+        only_amqp(&self.node.used())?;
+        for (argument, used) in self.only_in_5() {
+            if used {
+                needs_mqtt_5(argument, self.connect.version())?;
+            }
+        }
+        let subscription = mqtt::Subscription {
+            filters: self.filters.clone(),
+            qos: self.qos,
+            no_local: self.no_local,
+            retain_as_published: self.retain_as_published,
+            retain_handling: match self.retain_handling {
+                Retained::Always => RetainHandling::Always,
+                Retained::New => RetainHandling::IfNew,
+                Retained::Never => RetainHandling::Never,
+            },
+        };
+        Ok(Source::Mqtt(Box::new(self.options()?), subscription))
+    }
+
+    fn amqp_source(&self) -> Result<Source, Failure> {
+        only_mqtt(&self.only_in_5())?;
+        // --clean needs it.
+        only_mqtt(&[("--session-expiry", self.session_expiry.is_some())])?;
+        let nodes = self.filters.iter().map(|address| self.node.node(address));
+        let subscription = amqp::Subscription {
+            nodes: nodes.collect::<Result<_, _>>()?,
+            settled: is_settled(self.qos)?,
+            wanted: self.count,
+        };
+        Ok(Source::Amqp(self.connect.amqp_options()?, subscription))
+    }
+
+    /// Arguments that MQTT 5 alone has, and whether they are used.
+    fn only_in_5(&self) -> [(&'static str, bool); 3] {
+        let retained = self.retain_handling != Retained::Always;
+        [
+            ("--no-local", self.no_local),
+            ("--retain-as-published", self.retain_as_published),
+            ("--retain-handling", retained),
+        ]
+    }
+
+    fn options(&self) -> Result<mqtt::Options, Failure> {
         let mut options = self.connect.options()?;
         if let Some(time) = self.session_expiry {
             options.session_expiry_s = seconds_u32("--session-expiry", time)?;
@@ -200,9 +265,10 @@ impl SubscribeArguments {
 const EXAMPLES: &str = "\
 Output: on a terminal `TOPIC BODY`; else, or with --json, one JSON object a line. A template has the
 fields {topic} {body} {body_base64} {qos} {retain} {dup} {content_type} {response_topic} {correlation}
-{expiry_s} {props.NAME} {json}, the escapes \\n \\t \\r \\0 \\\\ \\{ \\}, and \\c at its end for no line end.
+{expiry_s} {subject} {priority} {message_id} {props.NAME} {json}, the escapes \\n \\t \\r \\0 \\\\ \\{ \\}, and \\c at its end for no line end.
 
 Examples:
   ternmq sub 'greenhouse/#'
   ternmq sub 'orders/#' '$share/billing/invoices' --count 10 --timeout 30s --json
-  ternmq sub alarms --id pager --session-expiry 7d --format '{props.level} {body}'";
+  ternmq sub alarms --id pager --session-expiry 7d --format '{props.level} {body}'
+  ternmq sub orders --queue --count 10 --url amqp://broker.example";

@@ -1,7 +1,9 @@
 use clap::CommandFactory;
 
 use super::*;
-use crate::client::{ClientError, Reason};
+use crate::client::amqp::Condition;
+use crate::client::mqtt::Reason;
+use crate::client::{ClientError, Refusal};
 
 fn serve(line: &[&str]) -> ServeArguments {
     let arguments = Arguments::try_parse_from(line).unwrap();
@@ -67,11 +69,11 @@ fn ad_03_exit_codes_tell_scripts_what_kind_of_failure_it_was() {
     let published = |code| Failure::PublishRefused {
         number: 1,
         topic: "t".to_owned(),
-        reason: Reason(code),
+        refusal: Refusal::Mqtt(Reason(code)),
     };
     let subscribed = |code| Failure::SubscribeRefused {
         filter: "t".to_owned(),
-        reason: Reason(code),
+        refusal: Refusal::Mqtt(Reason(code)),
     };
     let table = [
         (refused(0x86), 3),
@@ -96,6 +98,39 @@ fn ad_03_exit_codes_tell_scripts_what_kind_of_failure_it_was() {
     for (failure, code) in table {
         assert_eq!(failure.exit_code(), code, "{failure:?}");
     }
+    let condition = |name: &str| Condition {
+        name: name.to_owned(),
+        said: None,
+    };
+    let ended = |name| ClientError::Ended {
+        what: "connection".to_owned(),
+        condition: condition(name),
+    };
+    let link = |name| ClientError::LinkRefused {
+        address: "a".to_owned(),
+        condition: condition(name),
+    };
+    let table = [
+        (ClientError::Login, 3),
+        (ClientError::NoLogin, 6),
+        (link("amqp:unauthorized-access"), 3),
+        (link("amqp:not-found"), 1),
+        (link("amqp:resource-locked"), 5),
+        (ended("amqp:connection:forced"), 6),
+        (ended("amqp:link:stolen"), 5),
+        (ended("amqp:decode-error"), 1),
+        (ClientError::TooLarge(7), 1),
+    ];
+    for (error, code) in table {
+        let failure = Failure::from(error);
+        assert_eq!(failure.exit_code(), code, "{failure:?}");
+    }
+    let rejected = Failure::PublishRefused {
+        number: 1,
+        topic: "t".to_owned(),
+        refusal: Refusal::Amqp(condition("amqp:unauthorized-access")),
+    };
+    assert_eq!(rejected.exit_code(), 3);
     let taken_over = Failure::Client(ClientError::Disconnected {
         reason: Reason(0x8E),
         said: None,

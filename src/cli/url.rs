@@ -1,37 +1,61 @@
-//! The server's address: `mqtt://[USER[:PASSWORD]@]HOST[:PORT]`.
+//! The server's address: `mqtt://[USER[:PASSWORD]@]HOST[:PORT]`, or `amqp://`.
 
 #[cfg(test)]
 mod tests;
 
 use std::net::Ipv6Addr;
 
+use clap::ValueEnum;
 use percent_encoding::percent_decode_str;
+
+/// What a client speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Protocol {
+    /// MQTT 5.0, or 3.1.1.
+    Mqtt,
+    /// AMQP 1.0.
+    Amqp,
+}
 
 /// A server, and who asks if the URL says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Url {
+    /// What the scheme says; `tcp://` is MQTT.
+    pub(super) protocol: Protocol,
     /// Name or address, IPv6 without brackets.
     pub(super) host: String,
-    /// 1883 unless written.
-    pub(super) port: u16,
+    /// If it is written.
+    pub(super) port: Option<u16>,
     pub(super) user: Option<String>,
     pub(super) password: Option<Vec<u8>>,
+}
+
+impl Protocol {
+    /// The port that is registered for it.
+    pub(super) fn port(self) -> u16 {
+        match self {
+            Self::Mqtt => 1883,
+            Self::Amqp => 5672,
+        }
+    }
 }
 
 /// Reads a URL; the error says what is wrong with it, without repeating a password.
 pub(super) fn parse(text: &str) -> Result<Url, String> {
     let Some((scheme, rest)) = text.split_once("://") else {
-        return Err("not of the form mqtt://HOST[:PORT]".to_owned());
+        return Err("not of the form mqtt://HOST[:PORT] or amqp://HOST[:PORT]".to_owned());
     };
-    match scheme.to_ascii_lowercase().as_str() {
-        "mqtt" | "tcp" => {}
-        "mqtts" | "ssl" | "tls" | "ws" | "wss" => {
+    let protocol = match scheme.to_ascii_lowercase().as_str() {
+        "mqtt" | "tcp" => Protocol::Mqtt,
+        "amqp" => Protocol::Amqp,
+        "mqtts" | "amqps" | "ssl" | "tls" | "ws" | "wss" => {
             return Err(format!(
-                "{scheme}:// is not served yet: use mqtt://, through a tunnel if it must be encrypted"
+                "{scheme}:// is not served yet: use mqtt:// or amqp://, through a tunnel if it must \
+                 be encrypted"
             ));
         }
-        _ => return Err(format!("unknown scheme `{scheme}`: use mqtt://")),
-    }
+        _ => return Err(format!("unknown scheme `{scheme}`: use mqtt:// or amqp://")),
+    };
     let rest = rest.strip_suffix('/').unwrap_or(rest);
     if rest.contains(['/', '?', '#']) {
         return Err(
@@ -57,6 +81,7 @@ pub(super) fn parse(text: &str) -> Result<Url, String> {
         None => (None, None),
     };
     Ok(Url {
+        protocol,
         host,
         port,
         user: user
@@ -66,7 +91,7 @@ pub(super) fn parse(text: &str) -> Result<Url, String> {
     })
 }
 
-fn host_and_port(server: &str) -> Result<(String, u16), String> {
+fn host_and_port(server: &str) -> Result<(String, Option<u16>), String> {
     let (host, port) = match server.strip_prefix('[') {
         Some(rest) => {
             let (host, port) = rest
@@ -91,15 +116,9 @@ fn host_and_port(server: &str) -> Result<(String, u16), String> {
     if host.is_empty() {
         return Err("the host is missing".to_owned());
     }
-    let port = match port {
-        Some(port) => port
-            .parse()
-            .ok()
-            .filter(|port| *port > 0)
-            .ok_or_else(|| format!("`{port}` is no port"))?,
-        None => DEFAULT_PORT,
-    };
-    Ok((host.to_owned(), port))
+    let port = port.map(|port| {
+        let number = port.parse().ok().filter(|port| *port > 0);
+        number.ok_or_else(|| format!("`{port}` is no port"))
+    });
+    Ok((host.to_owned(), port.transpose()?))
 }
-
-const DEFAULT_PORT: u16 = 1883;

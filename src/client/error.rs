@@ -2,7 +2,8 @@
 
 use std::io;
 
-use super::reason::Reason;
+use super::amqp::Condition;
+use super::mqtt::Reason;
 
 /// Why a client could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -15,7 +16,7 @@ pub enum ClientError {
         /// What the system says.
         source: io::Error,
     },
-    /// The connection or the answer to CONNECT took longer than [`super::OPEN_SECONDS`].
+    /// The connection or the answer to CONNECT or open took longer than [`super::OPEN_SECONDS`].
     #[error("{server} does not answer within {} s", super::OPEN_SECONDS)]
     NoAnswer {
         /// Host and port.
@@ -43,9 +44,49 @@ pub enum ClientError {
     /// The connection broke.
     #[error("the connection was lost: {0}")]
     Lost(#[source] io::Error),
-    /// A ping was not answered for as long as the keep-alive.
+    /// Nothing was heard for as long as the keep-alive allows.
     #[error("the server does not answer pings")]
     Silent,
+    /// An AMQP server does not let this user in (S 5.3.3.6).
+    #[error("the server refuses the user or the password")]
+    Login,
+    /// An AMQP server fails to find out who this is.
+    #[error("the server cannot find out who this is")]
+    NoLogin,
+    /// An AMQP server has none of the ways to say who one is that this client has.
+    #[error("the server wants {offered}; this client can do PLAIN with a user, else ANONYMOUS")]
+    Mechanisms {
+        /// What it offers.
+        offered: String,
+    },
+    /// An AMQP server ends something.
+    #[error("the server ended the {what}: {condition}")]
+    Ended {
+        /// "connection", "session", or a link by its address.
+        what: String,
+        /// Why.
+        condition: Condition,
+    },
+    /// An AMQP server takes no messages for an address.
+    #[error("the server takes no messages for `{address}`: {condition}")]
+    LinkRefused {
+        /// The address.
+        address: String,
+        /// Why.
+        condition: Condition,
+    },
+    /// A message larger than an AMQP server takes; holds the bytes it takes.
+    #[error("the server takes no message of more than {0} bytes")]
+    TooLarge(u64),
+    /// An address that AMQP clients cannot use.
+    #[error("`{text}` is no address: 1 to 4,000 bytes without U+0000")]
+    Address {
+        /// What is written.
+        text: String,
+    },
+    /// The AMQP server, or what was to be sent, breaks the protocol.
+    #[error("{0}")]
+    Amqp(#[source] ternmq_amqp::Error),
     /// The server takes no such QoS; holds the highest it takes.
     #[error("the server takes no QoS above {0}")]
     QosNotSupported(u8),
@@ -72,6 +113,15 @@ impl From<ternmq_mqtt::Error> for ClientError {
         match error {
             ternmq_mqtt::Error::Timeout => Self::Silent,
             error => Self::Protocol(error),
+        }
+    }
+}
+
+impl From<ternmq_amqp::Error> for ClientError {
+    fn from(error: ternmq_amqp::Error) -> Self {
+        match error {
+            ternmq_amqp::Error::Idle => Self::Silent,
+            error => Self::Amqp(error),
         }
     }
 }

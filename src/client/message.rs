@@ -1,159 +1,46 @@
-//! A message as users of a client see it, whatever the version on the wire.
+//! A message as users of a client see it, whatever the protocol on the wire.
 
 use bytes::Bytes;
-use ternmq_mqtt::{Error, PropertiesBuf, PropertyId, Publish, QoS, Value, topic};
-
-use super::error::ClientError;
+use ternmq_mqtt::QoS;
 
 /// A message to send, or one that came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// Where it is published.
+    /// Topic, or address, that it is published to.
     pub topic: String,
     /// Its body.
     pub body: Bytes,
-    /// QoS of this copy.
+    /// QoS of this copy. In AMQP 0 is settled when it is sent and not durable, 1 is neither.
     pub qos: QoS,
-    /// Whether it becomes, or is, the retained value of its topic.
+    /// Whether it becomes, or is, the retained value of its topic (MQTT).
     pub retain: bool,
-    /// Whether the server sent it before; not looked at when sending.
+    /// Whether it was sent before; not looked at when sending.
     pub dup: bool,
-    /// What MQTT 5.0 adds; not sent before.
+    /// What else is said of it; before MQTT 5.0 nothing.
     pub properties: Properties,
 }
 
-/// The properties of a message (3.3.2.3), topic aliases apart, which are the machine's.
+/// The properties of a message: of MQTT 5.0 (3.3.2.3), and what AMQP has besides (M 3.2).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Properties {
     /// Kind of the body, such as `text/plain`.
     pub content_type: Option<String>,
-    /// Topic for an answer.
+    /// Topic, or address, for an answer.
     pub response_topic: Option<String>,
     /// What an answer brings back.
     pub correlation: Option<Bytes>,
     /// Seconds until the message is of no use.
     pub expiry_s: Option<u32>,
-    /// Whether the body is declared to be UTF-8.
+    /// Whether the body is declared to be UTF-8 (MQTT).
     pub utf8: bool,
-    /// User properties in their order; names may repeat.
+    /// Properties of the application in their order; in MQTT names may repeat.
     pub user: Vec<(String, String)>,
-    /// Identifiers of the subscriptions that matched; not sent.
+    /// Identifiers of the subscriptions that matched; not sent (MQTT).
     pub subscription_ids: Vec<u32>,
+    /// What the message is about (AMQP).
+    pub subject: Option<String>,
+    /// 0 to 9, 4 if nothing is said (AMQP).
+    pub priority: Option<u8>,
+    /// What the message is known by; not sent (AMQP).
+    pub message_id: Option<String>,
 }
-
-impl Message {
-    /// The message of a packet.
-    pub(super) fn received(publish: &Publish<'_>) -> Self {
-        Self {
-            topic: publish.topic.to_owned(),
-            body: Bytes::copy_from_slice(publish.payload),
-            qos: publish.qos,
-            retain: publish.retain,
-            dup: publish.dup,
-            properties: Properties::received(publish.properties),
-        }
-    }
-
-    /// The packet of the message, its properties in `block`.
-    pub(super) fn packet<'a>(&'a self, block: &'a mut PropertiesBuf) -> Result<Publish<'a>, Error> {
-        self.properties.put(block)?;
-        Ok(Publish {
-            topic: &self.topic,
-            qos: self.qos,
-            retain: self.retain,
-            dup: false,
-            id: None,
-            properties: block.properties(),
-            payload: &self.body,
-        })
-    }
-}
-
-impl Properties {
-    fn received(block: ternmq_mqtt::Properties<'_>) -> Self {
-        let mut properties = Self::default();
-        for (id, value) in block.iter() {
-            match (id, value) {
-                (PropertyId::ContentType, Value::Text(text)) => {
-                    properties.content_type = Some(text.to_owned());
-                }
-                (PropertyId::ResponseTopic, Value::Text(text)) => {
-                    properties.response_topic = Some(text.to_owned());
-                }
-                (PropertyId::CorrelationData, Value::Binary(bytes)) => {
-                    properties.correlation = Some(Bytes::copy_from_slice(bytes));
-                }
-                (PropertyId::MessageExpiry, Value::Long(seconds)) => {
-                    properties.expiry_s = Some(seconds);
-                }
-                (PropertyId::PayloadFormat, Value::Byte(format)) => properties.utf8 = format == 1,
-                (PropertyId::UserProperty, Value::Pair(name, text)) => {
-                    properties.user.push((name.to_owned(), text.to_owned()));
-                }
-                (PropertyId::SubscriptionId, Value::Variable(id)) => {
-                    properties.subscription_ids.push(id);
-                }
-                _ => {}
-            }
-        }
-        properties
-    }
-
-    /// Appends the properties that are there.
-    pub(super) fn put(&self, block: &mut PropertiesBuf) -> Result<(), Error> {
-        let texts = [
-            (PropertyId::ContentType, &self.content_type),
-            (PropertyId::ResponseTopic, &self.response_topic),
-        ];
-        for (id, text) in texts {
-            if let Some(text) = text {
-                block.push(id, Value::Text(text))?;
-            }
-        }
-        if let Some(bytes) = &self.correlation {
-            block.push(PropertyId::CorrelationData, Value::Binary(bytes))?;
-        }
-        if let Some(seconds) = self.expiry_s {
-            block.push(PropertyId::MessageExpiry, Value::Long(seconds))?;
-        }
-        if self.utf8 {
-            block.push(PropertyId::PayloadFormat, Value::Byte(1))?;
-        }
-        for (name, text) in &self.user {
-            block.push(PropertyId::UserProperty, Value::Pair(name, text))?;
-        }
-        Ok(())
-    }
-}
-
-/// Checks a topic to publish to.
-///
-/// # Errors
-/// [`ClientError::Name`].
-pub fn check_topic(text: &str) -> Result<(), ClientError> {
-    check_name(text, "topic", topic::check_name(text))
-}
-
-/// Checks a filter to subscribe to; `$share/GROUP/FILTER` is one.
-///
-/// # Errors
-/// [`ClientError::Name`].
-pub fn check_filter(text: &str) -> Result<(), ClientError> {
-    check_name(text, "topic filter", topic::Filter::parse(text).map(drop))
-}
-
-fn check_name(text: &str, what: &'static str, found: Result<(), Error>) -> Result<(), ClientError> {
-    let fits = if text.len() > usize::from(u16::MAX) || text.contains('\0') {
-        Err(Error::Unencodable)
-    } else {
-        found
-    };
-    fits.map_err(|error| ClientError::Name {
-        text: text.chars().take(NAME_CHARS).collect(),
-        what,
-        error,
-    })
-}
-
-/// Of a wrong name, the part that is shown.
-const NAME_CHARS: usize = 200;

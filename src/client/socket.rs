@@ -1,11 +1,13 @@
 //! A TCP stream with what was read and not yet understood, and what waits to be written.
 
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::io;
 use std::pin::Pin;
+use std::time::Instant;
 
 use tokio::io::{AsyncWrite, Interest};
 use tokio::net::TcpStream;
+use tokio::time::sleep_until;
 
 use super::error::ClientError;
 
@@ -129,6 +131,14 @@ impl Socket {
             self.written = 0;
         }
         Ok(())
+    }
+}
+
+/// Waits for a point in time, for ever if there is none.
+pub(super) async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due.into()).await,
+        None => pending().await,
     }
 }
 

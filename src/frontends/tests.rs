@@ -10,7 +10,7 @@ use ternmq_core::command::Command;
 use ternmq_core::dialect::Dialect;
 use ternmq_core::effect::Delivery;
 use ternmq_core::ids::{ConsumerKey, QueueId, Tag};
-use ternmq_core::message::{Assurance, Envelope, Run};
+use ternmq_core::message::{Assurance, Envelope, Format, Run};
 use ternmq_journal::vfs::SimDisk;
 
 use super::{Ended, Frontend, Output, Turn};
@@ -27,6 +27,17 @@ pub(super) fn envelope(address: &str) -> Envelope {
         timestamp_ms: 1,
     }
 }
+
+/// A message of AMQP as it is kept (format 5), byte by byte: properties, application properties and
+/// a map as its body.
+pub(super) const AMQP_MESSAGE: &[u8] = b"\0\x53\x73\xc0\x23\x0c\xa1\x01m\x40\x40\xa1\x01s\
+    \xa1\x0btopic://r.x\xa0\x02\x00\xff\x40\x40\x40\x40\xa1\x01g\x52\x02\
+    \0\x53\x74\xc1\x1e\x08\xa1\x01i\x54\xfb\xa1\x01b\x41\
+    \xa1\x01d\x82\x3f\xf8\0\0\0\0\0\0\xa1\x03a b\xa1\x01v\
+    \0\x53\x77\xc1\x06\x02\xa1\x01k\x52\x01";
+
+/// The format of [`AMQP_MESSAGE`].
+pub(super) const AMQP: Format = Format(5);
 
 /// Messages as they are handed to a front-end, with tags from `tag` on.
 pub(super) fn delivery(run: Run, tag: Tag) -> Delivery {
@@ -58,18 +69,7 @@ pub(super) struct World {
 impl World {
     /// With this many bytes of memory.
     pub(super) fn with_memory(memory: u64) -> Self {
-        let options = EngineOptions {
-            data_dir: PathBuf::from("/data"),
-            segment_size: 8 << 20,
-            memory,
-            ..EngineOptions::default()
-        };
-        let seed = Seed {
-            uuid: [7; 16],
-            salt: 1,
-            wall_us: 1,
-        };
-        let engine = Engine::open(Arc::new(SimDisk::new()), options, seed).unwrap();
+        let engine = idle(memory);
         engine.spawn().unwrap();
         Self { engine }
     }
@@ -102,6 +102,22 @@ impl World {
             rest: Vec::new(),
         }
     }
+}
+
+/// An engine with little memory, whose threads do not run.
+pub(super) fn idle(memory: u64) -> Engine {
+    let options = EngineOptions {
+        data_dir: PathBuf::from("/data"),
+        segment_size: 8 << 20,
+        memory,
+        ..EngineOptions::default()
+    };
+    let seed = Seed {
+        uuid: [7; 16],
+        salt: 1,
+        wall_us: 1,
+    };
+    Engine::open(Arc::new(SimDisk::new()), options, seed).unwrap()
 }
 
 impl Drop for World {

@@ -16,7 +16,7 @@ class Verdicts:
 
     ok        passed
     known     failed, and `expected.toml` has the reason
-    skipped   the suite itself leaves it out, for the reason in `expected.toml`
+    skipped   the suite itself leaves it out, for its own reason or the one in `expected.toml`
     FAIL      failed, or did not although it is listed
     """
 
@@ -39,9 +39,11 @@ class Verdicts:
         else:
             self._tell("known", case, reason)
 
-    def skip(self, case):
-        if case in self.reasons:
-            self._tell("skipped", case, self.reasons[case])
+    def skip(self, case, reason=None):
+        """`reason` is the suite's own, if it has one."""
+        reason = self.reasons.get(case, reason)
+        if reason is not None:
+            self._tell("skipped", case, reason)
         else:
             self._tell("FAIL", case, "was skipped, and expected.toml has no reason")
 

@@ -4,6 +4,7 @@ import { TCPWrapper } from '@stomp/tcp-wrapper';
 import { EventSource } from 'eventsource';
 import mqtt from 'mqtt';
 import WebSocket from 'ws';
+import { connect, openSender, overWebSocket, queueNamed, receive, send } from './amqp.mjs';
 import { assert, check, fresh, host, http, Inbox, port, rest, within } from './lib.mjs';
 
 async function openMqtt(url, later) {
@@ -63,6 +64,19 @@ async function openEvents(later) {
   };
 }
 
+async function openAmqp(options, later) {
+  const connection = await connect(options, later);
+  const inbox = new Inbox();
+  const text = ({ message: { body } }) => (typeof body === 'string' ? body : body.content.toString());
+  const push = (context) => inbox.push(text(context));
+  return {
+    inbox,
+    subscribe: (source) => receive(connection, source, { autoaccept: true, inbox: { push } }),
+    publish: async (target, body) =>
+      assert.equal(await send(await openSender(connection, target), { body, durable: true }), 'accepted'),
+  };
+}
+
 /** How each client names the topic of segments `a`, `b` and the queue `q`. */
 const mqttNames = { topic: (a, b) => `${a}/${b}`, queue: (q) => `$queue/${q}`, target: (q) => q };
 const stompNames = {
@@ -71,14 +85,20 @@ const stompNames = {
 const restNames = {
   topic: (a, b) => `/v1/topics/${a}.${b}`, queue: (q) => `/v1/queues/${q}`, target: (q) => `/v1/queues/${q}`,
 };
+const amqpNames = {
+  topic: (a, b) => ({ address: `${a}.${b}`, capabilities: ['topic'] }), queue: queueNamed, target: queueNamed,
+};
 
 const stompSocket = () => new WebSocket(`ws://${host}:${port.http}/stomp`, ['v12.stomp']);
+const amqpSocket = overWebSocket(WebSocket, `ws://${host}:${port.http}/amqp`);
 const clients = [
   ['MQTT', mqttNames, (later) => openMqtt(`mqtt://${host}:${port.mqtt}`, later)],
   ['STOMP', stompNames, (later) => openStomp(() => new TCPWrapper(host, Number(port.stomp)), later)],
   ['REST', restNames, openEvents],
+  ['AMQP', amqpNames, (later) => openAmqp({ port: port.amqp }, later)],
   ['MQTT over WebSocket', mqttNames, (later) => openMqtt(`ws://${host}:${port.http}/mqtt`, later)],
   ['STOMP over WebSocket', stompNames, (later) => openStomp(stompSocket, later)],
+  ['AMQP over WebSocket', amqpNames, (later) => openAmqp(amqpSocket, later)],
 ];
 
 for (const [from, fromNames, openFrom] of clients) {

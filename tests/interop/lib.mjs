@@ -12,6 +12,7 @@ export const port = {
   http: process.env.HTTP_PORT,
   websocket: process.env.WEBSOCKET_PORT,
   auto: process.env.AUTO_PORT,
+  amqp: process.env.AMQP_PORT,
 };
 export const http = `http://${host}:${port.http}`;
 

@@ -400,7 +400,6 @@ fn detection_table() -> Vec<Bad> {
     };
     vec![
         bad("garbage", &garbage()),
-        bad("AMQP", b"AMQP\x00\x01\x00\x00"),
         bad("OpenWire", b"\x00\x00\x00\xf0\x01ActiveMQ\x00\x00\x00\x0c"),
         bad("truncated", b"C"),
     ]

@@ -7,6 +7,7 @@
 )]
 
 mod admin;
+mod amqp;
 mod back_pressure;
 mod cli;
 mod config;

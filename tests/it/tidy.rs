@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What a part of `src/` may use: modules of this crate, and crates of ours.
-const PARTS: [(&str, &[&str], &[&str]); 12] = [
+const PARTS: [(&str, &[&str], &[&str]); 13] = [
     ("engine", &[], &["ternmq_core", "ternmq_journal"]),
     (
         "frontends/websocket",
@@ -15,6 +15,11 @@ const PARTS: [(&str, &[&str], &[&str]); 12] = [
         "frontends/mqtt",
         &["engine", "frontends"],
         &["ternmq_core", "ternmq_mqtt"],
+    ),
+    (
+        "frontends/amqp",
+        &["engine", "frontends"],
+        &["ternmq_core", "ternmq_amqp"],
     ),
     (
         "frontends/stomp",
@@ -34,7 +39,7 @@ const PARTS: [(&str, &[&str], &[&str]); 12] = [
         &["client", "config", "engine", "process", "server"],
         &["ternmq_core"],
     ),
-    ("client", &[], &["ternmq_mqtt"]),
+    ("client", &[], &["ternmq_amqp", "ternmq_mqtt"]),
     ("config", &[], &["ternmq_core"]),
     ("process", &["config"], &[]),
 ];

@@ -34,7 +34,7 @@ impl Broker {
                 write_count(id, &piece, Count::default(), pass);
             }
             self.return_messages(id, piece.sequence, piece.count);
-            self.pause_if_alone(id, None);
+            self.pause_if_alone(id, piece.sequence, None);
             return;
         }
         self.counts.dead_lettered += u64::from(piece.count);

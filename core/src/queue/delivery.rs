@@ -7,9 +7,8 @@ use crate::consumer::{BEGUN, ConsumerRef, Inflight, LaneRef};
 use crate::effect::{Delivery, Effect};
 use crate::ids::{ConnectionId, ConsumerKey, QueueId, Tag};
 use crate::message::Run;
-use crate::queue::{
-    AS_PUBLISHED, GRANTED_0, GRANTED_2, JOURNALLED, Level, MOVED, Piece, Queue, RETAINED, Share,
-};
+use crate::queue::turn::Taker;
+use crate::queue::{AS_PUBLISHED, GRANTED_0, GRANTED_2, JOURNALLED, MOVED, Piece, Queue, RETAINED};
 use crate::session::SessionRef;
 use crate::settings::Dispatch;
 use crate::store::{RunRef, Stored};
@@ -32,22 +31,16 @@ pub(crate) fn room_of(run: &Run, first: u32, count: u32) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
-/// Who gets the next messages.
-enum Taker {
-    Consumer(ConsumerRef, u32),
-    Waiter,
-    Nobody,
-}
-
 impl Broker {
-    /// Hands out what is available in a queue until nobody wants more, then says so to those who
-    /// asked.
+    /// Hands out what is available in a queue until nobody wants more, shows the browsers what is left,
+    /// and says so to those who asked.
     pub(crate) fn pump(&mut self, id: QueueId, pass: &mut Pass<'_>) {
         if let Some(queue) = self.queues.get_mut(&id) {
             queue.listed = false;
         }
         // A deadline lists it again when a pause is over.
-        if self.is_paused(id) || self.serve(id, pass) {
+        let served = self.is_paused(id) || self.serve(id, pass);
+        if served && self.browse(id, pass) {
             self.end_drains(id, pass);
         } else {
             self.list(id);
@@ -70,6 +63,9 @@ impl Broker {
             if queue.ready.is_empty() && queue.waiters.is_empty() {
                 return true;
             }
+            if queue.has_set_aside() {
+                return self.serve_around(id, pass);
+            }
             let Some(piece) = queue.available(units.max(1)) else {
                 return true;
             };
@@ -84,42 +80,14 @@ impl Broker {
                     let count = pass.spend(count);
                     self.hand_out(id, Piece { count, ..piece }, consumer, pass);
                 }
-                Taker::Waiter => self.lease_out(id, pass),
+                Taker::Waiter => self.serve_waiter(id, pass),
                 Taker::Nobody => return true,
             }
         }
     }
 
-    /// Whose turn it is, and how many messages of a piece it gets: everyone who is ready and has the
-    /// highest priority gets an equal share, so that a run is spread as single messages would be.
-    /// Who cannot take any is parked and not asked again before it can.
-    fn taker(&mut self, id: QueueId, piece: Piece) -> Taker {
-        loop {
-            let Some(queue) = self.queues.get_mut(&id) else {
-                return Taker::Nobody;
-            };
-            let level = queue.ready.level();
-            if queue.is_waiters_turn(level) {
-                queue.turn = 0;
-                return Taker::Waiter;
-            }
-            let Some(consumer) = queue.ready.pop_front(&mut self.consumers) else {
-                return Taker::Nobody;
-            };
-            let count = queue.share(piece, level);
-            let count = self.readiness(consumer, Piece { count, ..piece });
-            if count > 0 {
-                if let Some(queue) = self.queues.get_mut(&id) {
-                    queue.ready.push_back(&mut self.consumers, consumer);
-                    queue.turn += 1;
-                }
-                return Taker::Consumer(consumer, count);
-            }
-        }
-    }
-
     /// How many messages of a piece a consumer can take; parks it if there are none.
-    fn readiness(&mut self, to: ConsumerRef, piece: Piece) -> u32 {
+    pub(crate) fn readiness(&mut self, to: ConsumerRef, piece: Piece) -> u32 {
         let Some(consumer) = self.consumers.at_mut(to.0) else {
             return 0;
         };
@@ -157,15 +125,25 @@ impl Broker {
         if !std::mem::take(&mut state.parked) {
             return;
         }
-        let id = state.queue;
+        let (id, browses) = (state.queue, state.browses);
         if let Some(queue) = self.queues.get_mut(&id) {
-            queue.ready.push_back(&mut self.consumers, consumer);
+            if browses {
+                queue.uncommon_mut().browsers.ask(consumer);
+            } else {
+                queue.ready.push_back(&mut self.consumers, consumer);
+            }
             queue.list_drain(consumer);
         }
         self.list(id);
     }
 
-    fn hand_out(&mut self, id: QueueId, piece: Piece, to: ConsumerRef, pass: &mut Pass<'_>) {
+    pub(crate) fn hand_out(
+        &mut self,
+        id: QueueId,
+        piece: Piece,
+        to: ConsumerRef,
+        pass: &mut Pass<'_>,
+    ) {
         let Some(queue) = self.queues.get_mut(&id) else {
             return;
         };
@@ -330,36 +308,6 @@ impl Broker {
         if !state.replays.is_empty() && !std::mem::replace(&mut state.replay_listed, true) {
             self.work.push_back(Work::Replay(session));
         }
-    }
-}
-
-impl Queue {
-    /// Receives count as one consumer of priority 0.
-    fn is_waiters_turn(&self, level: Option<Level>) -> bool {
-        if self.waiters.is_empty() {
-            return false;
-        }
-        level.is_none_or(|level| match level.priority {
-            0 => self.turn >= level.len,
-            priority => priority < 0,
-        })
-    }
-
-    /// How many messages of a piece one of the consumers of a level gets.
-    fn share(&mut self, piece: Piece, level: Option<Level>) -> u32 {
-        let Level { priority, len } = level.unwrap_or_default();
-        let share = &mut self.share;
-        if piece.sequence >= share.below || priority != share.priority {
-            let waiting = !self.waiters.is_empty() && priority == 0;
-            let places = (len + usize::from(waiting)).max(1);
-            let places = u32::try_from(places).unwrap_or(u32::MAX);
-            *share = Share {
-                below: piece.sequence + u64::from(piece.count),
-                count: piece.count.div_ceil(places),
-                priority,
-            };
-        }
-        piece.count.min(share.count)
     }
 }
 

@@ -105,14 +105,20 @@ impl Broker {
 
     /// Whether a consumer would get something if its connection had room for it.
     fn waits_for_room(&mut self, id: QueueId, consumer: ConsumerRef) -> bool {
-        let paused = self.is_paused(id);
         let (Some(state), Some(queue)) = (self.consumers.at(consumer.0), self.queues.get_mut(&id))
         else {
             return false;
         };
         let lane = self.lanes.at(state.lane.0);
         let credit = lane.is_some_and(|lane| lane.credit() > 0);
-        state.parked && credit && !paused && queue.has_for(consumer)
+        let paused = queue.paused_until_ms > self.now.mono_ms;
+        state.parked
+            && credit
+            && if state.browses {
+                queue.has_to_show(consumer)
+            } else {
+                !paused && queue.has_for(consumer)
+            }
     }
 
     /// Nothing rests on this answer that could be lost (law L1).
@@ -142,9 +148,15 @@ impl Broker {
 }
 
 impl Queue {
+    /// Whether something is available that a browser has not passed.
+    fn has_to_show(&mut self, browser: ConsumerRef) -> bool {
+        let cursor = self.uncommon_mut().browsers.cursor(browser);
+        self.available_from(cursor, 1).is_some()
+    }
+
     /// Whether something is available to a consumer.
-    fn has_for(&mut self, _consumer: ConsumerRef) -> bool {
-        self.available(1).is_some()
+    fn has_for(&mut self, consumer: ConsumerRef) -> bool {
+        self.available_to(consumer, &mut 0, 1).is_some()
     }
 
     /// Something has changed for a consumer: its drain, if it has one, is decided again.

@@ -5,6 +5,7 @@
 //! or *settled*. Sequence is order: durable and transient messages are numbered alike (law L5).
 
 pub(crate) mod block;
+mod browse;
 mod dead_letter;
 mod delivery;
 mod drain;
@@ -14,7 +15,9 @@ mod note;
 mod ready;
 mod redelivery;
 mod ring;
+mod set_aside;
 mod settlement;
+mod turn;
 mod uncommon;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -36,6 +39,7 @@ pub(crate) use delivery::room_of;
 pub(crate) use lease::{Lease, Waiter};
 pub(crate) use ready::{Level, Ready};
 pub(crate) use ring::{Links, Ring};
+pub(crate) use turn::Share;
 pub(crate) use uncommon::Uncommon;
 
 /// What a queue is for.
@@ -62,17 +66,6 @@ pub(crate) struct Count {
     pub(crate) attempts: u32,
     /// Times that count towards dead-lettering.
     pub(crate) failures: u32,
-}
-
-/// Everybody's share of the messages below a sequence, so that a run is spread evenly.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Share {
-    /// For the messages below this one.
-    below: u64,
-    /// How many each gets at a time.
-    count: u32,
-    /// Among the consumers of this priority.
-    priority: i32,
 }
 
 /// One queue.
@@ -196,6 +189,12 @@ impl Queue {
 
     /// The next available piece of messages that were attempted equally often, at most `max`.
     pub(crate) fn available(&mut self, max: u32) -> Option<Piece> {
+        let head = self.head(max);
+        self.or_set_aside(head)
+    }
+
+    /// The same without what is set aside.
+    fn head(&mut self, max: u32) -> Option<Piece> {
         while let Some(&sequence) = self.returned.first() {
             if let Some(piece) = self.index.piece(sequence, max) {
                 return Some(self.returned_piece(piece));
@@ -231,7 +230,7 @@ impl Queue {
         } else if self.returned.contains(&piece.sequence) {
             Some(self.returned_piece(piece))
         } else {
-            None
+            self.is_set_aside(piece.sequence).then(|| piece.one(0))
         }
     }
 
@@ -272,6 +271,7 @@ impl Queue {
             for sequence in sequence..end {
                 self.returned.remove(&sequence);
             }
+            self.take_set_aside(sequence..end);
         }
     }
 
@@ -307,6 +307,7 @@ impl Queue {
 
     /// Forgets what was kept about a settled message beside the index.
     pub(crate) fn forget(&mut self, sequence: u64, count: u32) {
+        self.forget_set_aside(sequence..sequence + u64::from(count));
         self.forget_notes(sequence..sequence + u64::from(count));
         if self.counts.is_empty() && self.origins.is_empty() {
             return;

@@ -29,7 +29,7 @@ struct Ranked {
 }
 
 /// Who is asked next.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Level {
     pub(crate) priority: i32,
     /// Consumers of that priority.
@@ -94,6 +94,14 @@ impl Ready {
         (highest > 0 || self.normal.is_empty()).then_some(highest)
     }
 
+    /// The first of the highest priority.
+    pub(crate) fn front(&self) -> Option<ConsumerRef> {
+        match self.highest() {
+            Some(priority) => self.ranked.as_ref()?.rings.get(&priority)?.front(),
+            None => self.normal.front(),
+        }
+    }
+
     /// Appends a consumer to those of its priority; it must not be among them.
     pub(crate) fn push_back(&mut self, table: &mut Slots<Consumer>, consumer: ConsumerRef) {
         let priority = self.priority(table, consumer);
@@ -109,15 +117,9 @@ impl Ready {
 
     /// Takes the first of the highest priority out.
     pub(crate) fn pop_front(&mut self, table: &mut Slots<Consumer>) -> Option<ConsumerRef> {
-        match self.highest() {
-            Some(priority) => {
-                let ring = self.ranked.as_ref()?.rings.get(&priority)?;
-                let first = ring.front()?;
-                self.remove(table, first);
-                Some(first)
-            }
-            None => self.normal.pop_front(table),
-        }
+        let first = self.front()?;
+        self.remove(table, first);
+        Some(first)
     }
 
     /// Takes a consumer out, which must be in it.

@@ -22,7 +22,7 @@ impl Broker {
             return;
         };
         let end = sequence + u64::from(count);
-        queue.returned.extend(sequence..end);
+        queue.put_back(sequence..end);
         let mut next = sequence;
         while let Some(piece) = self
             .queues
@@ -124,16 +124,32 @@ impl Broker {
         limited && exhausted
     }
 
-    /// If a queue has nobody who would get before `consumer` what it gave back, that waits for the
-    /// floor before it is seen again. `None`: whoever would get it at all.
-    pub(crate) fn pause_if_alone(&mut self, id: QueueId, consumer: Option<ConsumerRef>) {
+    /// If a queue has nobody who would get before `consumer` the message that it gave back, that waits
+    /// for the floor before it is seen again. `None`: whoever would get it at all.
+    pub(crate) fn pause_if_alone(
+        &mut self,
+        id: QueueId,
+        sequence: u64,
+        consumer: Option<ConsumerRef>,
+    ) {
         let due = self.now.mono_ms + FLOOR_MS;
         let state = consumer.and_then(|consumer| self.consumers.at(consumer.0));
         let priority = state.map_or(i32::MIN, |state| state.priority);
         let Some(queue) = self.queues.get_mut(&id) else {
             return;
         };
-        if queue.comes_straight_back(priority) && queue.paused_until_ms < due {
+        let ranks = |other: ConsumerRef| {
+            let other = self.consumers.at(other.0);
+            other.is_some_and(|other| other.priority >= priority)
+        };
+        let aside = queue.uncommon.as_ref().map(|uncommon| &uncommon.set_aside);
+        let excluded = aside.map_or(0, |aside| {
+            aside
+                .excluded(sequence)
+                .filter(|other| ranks(*other))
+                .count()
+        });
+        if queue.comes_straight_back(priority, excluded) && queue.paused_until_ms < due {
             queue.paused_until_ms = due;
             self.deadlines.set(due, Deadline::Pump(id));
         }
@@ -234,10 +250,12 @@ impl Broker {
 }
 
 impl Queue {
-    /// Whether a consumer of this priority would be the next to get what it gave back.
-    fn comes_straight_back(&self, priority: i32) -> bool {
+    /// Whether a consumer of this priority would be the next to get what it gave back, and what is
+    /// not for `excluded` consumers of at least that priority.
+    fn comes_straight_back(&self, priority: i32, excluded: usize) -> bool {
         let taken_by_receive = !self.waiters.is_empty() && priority <= 0;
-        self.ready.members(self.consumers.len(), priority) == 1 && !taken_by_receive
+        let members = self.ready.members(self.takers(), priority);
+        members.saturating_sub(excluded) == 1 && !taken_by_receive
     }
 }
 

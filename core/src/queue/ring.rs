@@ -50,13 +50,6 @@ impl Ring {
         self.first
     }
 
-    /// Takes the first out.
-    pub(crate) fn pop_front(&mut self, table: &mut Slots<Consumer>) -> Option<ConsumerRef> {
-        let first = self.first?;
-        self.remove(table, first);
-        Some(first)
-    }
-
     /// Takes a consumer out, which must be in it.
     pub(crate) fn remove(&mut self, table: &mut Slots<Consumer>, consumer: ConsumerRef) {
         let Some(state) = table.at_mut(consumer.0) else {

@@ -44,6 +44,9 @@ impl Broker {
         match left {
             Some(_) => self.restore(lane, &mut pieces),
             None if held => pass.answer(id, token, AT_END, Answer::Settled),
+            None if lane.is_some_and(|lane| self.is_browser(lane)) => {
+                pass.answer(id, token, 0, Answer::Settled);
+            }
             None => pass.refuse(id, token, Refusal::Unknown),
         }
         self.scratch = pieces;
@@ -125,7 +128,7 @@ impl Broker {
                 break;
             }
             // Messages of one piece may have been attempted differently often: a record each.
-            let whole = steps == piece.count || !matches!(outcome, Outcome::Failed { .. });
+            let whole = steps == piece.count || !outcome.is_counted_singly();
             let part = if whole {
                 done += 1;
                 *piece
@@ -152,19 +155,14 @@ impl Broker {
             Outcome::Released => {
                 self.ask_last(piece.consumer);
                 self.return_messages(piece.queue, piece.sequence, piece.count);
-                self.pause_if_alone(piece.queue, Some(piece.consumer));
+                self.pause_if_alone(piece.queue, piece.sequence, Some(piece.consumer));
             }
             Outcome::Failed { delay_ms } => {
                 self.ask_last(piece.consumer);
                 self.fail(piece.queue, piece.part(), delay_ms, pass);
-                self.pause_if_alone(piece.queue, Some(piece.consumer));
+                self.pause_if_alone(piece.queue, piece.sequence, Some(piece.consumer));
             }
-            Outcome::Undeliverable { failed: false } => {
-                self.end_piece(piece, Outcome::Released, pass);
-            }
-            Outcome::Undeliverable { failed: true } => {
-                self.end_piece(piece, Outcome::Failed { delay_ms: None }, pass);
-            }
+            Outcome::Undeliverable { failed } => self.set_aside(piece, failed, pass),
             Outcome::Rejected => {
                 let reason = MoveReason::Rejected;
                 self.dead_letter(piece.queue, piece.part(), reason, pass);

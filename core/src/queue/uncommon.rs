@@ -2,13 +2,17 @@
 
 use crate::ids::ConnectionId;
 use crate::queue::Queue;
+use crate::queue::browse::Browsers;
 use crate::queue::drain::Drains;
 use crate::queue::note::Notes;
+use crate::queue::set_aside::SetAside;
 
 /// What only queues with unusual consumers have.
 #[derive(Debug, Default)]
 pub(crate) struct Uncommon {
     pub(crate) drains: Drains,
+    pub(crate) browsers: Browsers,
+    pub(crate) set_aside: SetAside,
     /// Only messages that something was noted of.
     pub(crate) notes: Notes,
     /// The queue does not take what this connection publishes: its consumer's.

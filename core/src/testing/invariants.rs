@@ -42,7 +42,11 @@ pub(crate) fn check(broker: &Broker) {
         check_places(broker, queue, &messages);
         check_consumers(broker, queue);
         check_drains(broker, queue);
+        check_browsers(broker, queue);
+        check_set_aside(queue, &messages);
         check_notes(queue, &messages);
+        let known = broker.queue_names.get(&queue.name);
+        assert_eq!(known, Some(&queue.id), "a queue by its name");
         let is_named = broker.named.contains_key(&queue.id);
         assert_eq!(queue.kind == Kind::Named, is_named, "named subscriptions");
     }
@@ -100,8 +104,9 @@ fn check_places(broker: &Broker, queue: &Queue, messages: &[Piece]) {
     for piece in messages {
         let above = u32::from(piece.sequence >= queue.cursor);
         let back = u32::from(queue.returned.contains(&piece.sequence));
+        let aside = u32::from(queue.is_set_aside(piece.sequence));
         let leased = u32::from(queue.leases.contains_key(&piece.sequence));
-        places.insert(piece.sequence, above + back + leased);
+        places.insert(piece.sequence, above + back + aside + leased);
     }
     for (_, lane) in broker.lanes.iter() {
         for piece in lane.inflight.iter().filter(|piece| piece.queue == queue.id) {
@@ -123,35 +128,72 @@ fn check_places(broker: &Broker, queue: &Queue, messages: &[Piece]) {
     );
 }
 
+/// The first available message that is chosen.
+fn first_for(queue: &Queue, choose: impl Fn(u64) -> bool) -> Option<Piece> {
+    let aside = queue.uncommon.iter().map(|some| &some.set_aside);
+    let aside = aside.flat_map(|aside| aside.available().iter());
+    let aside = aside.copied().filter(|at| choose(*at)).min();
+    let back = queue.returned.first().copied().into_iter().chain(aside);
+    let piece = back.min().and_then(|at| queue.index.piece(at, 1));
+    piece.or_else(|| queue.index.next(queue.cursor, 1))
+}
+
+fn excluded(queue: &Queue, sequence: u64) -> Vec<ConsumerRef> {
+    let aside = queue.uncommon.iter().map(|some| &some.set_aside);
+    aside.flat_map(|aside| aside.excluded(sequence)).collect()
+}
+
+/// What is remembered of messages set aside is of messages and consumers that are there.
+fn check_set_aside(queue: &Queue, messages: &[Piece]) {
+    let Some(uncommon) = &queue.uncommon else {
+        return;
+    };
+    for (sequence, consumer) in uncommon.set_aside.pairs() {
+        let at = messages.binary_search_by_key(&sequence, |piece| piece.sequence);
+        assert!(
+            at.is_ok() && queue.consumers.contains(&consumer),
+            "set aside"
+        );
+    }
+    for sequence in uncommon.set_aside.available() {
+        assert!(
+            !excluded(queue, *sequence).is_empty(),
+            "set aside by nobody"
+        );
+    }
+    let lost = |at: &u64| !excluded(queue, *at).is_empty();
+    assert!(!queue.returned.iter().any(lost), "returned, but set aside");
+}
+
 /// A consumer is asked in turn or parked; where something is available nobody could take it.
 fn check_consumers(broker: &Broker, queue: &Queue) {
     let mut asked: Vec<ConsumerRef> = queue.ready.iter(&broker.consumers).collect();
     assert_eq!(asked.len(), queue.ready.len());
     for consumer in &queue.consumers {
         let state = broker.consumers.at(consumer.0).expect("a consumer");
-        if state.parked {
+        if state.parked || state.browses {
             asked.push(*consumer);
         }
     }
     asked.sort_unstable();
     let all: Vec<ConsumerRef> = queue.consumers.iter().copied().collect();
     assert_eq!(asked, all, "consumers of {}", queue.name.as_str());
-    let first = queue
-        .returned
-        .first()
-        .and_then(|s| queue.index.piece(*s, 1));
-    let Some(piece) = first.or_else(|| queue.index.next(queue.cursor, 1)) else {
-        return;
-    };
     if queue.paused_until_ms > broker.now.mono_ms || queue.listed {
         return;
     }
-    assert!(
-        queue.waiters.is_empty(),
-        "a receive waits for what is there"
-    );
+    let anything = first_for(queue, |_| true).is_some();
+    let waits = anything && !queue.waiters.is_empty();
+    assert!(!waits, "a receive waits for what is there");
     for consumer in &queue.consumers {
-        let lane = broker.consumers.at(consumer.0).expect("a consumer").lane;
+        let state = broker.consumers.at(consumer.0).expect("a consumer");
+        if state.browses {
+            continue;
+        }
+        let may_have = |at| !excluded(queue, at).contains(consumer);
+        let Some(piece) = first_for(queue, may_have) else {
+            continue;
+        };
+        let lane = state.lane;
         let lane = broker.lanes.at(lane.0).expect("a lane");
         let Some(owner) = lane.owner.filter(|_| lane.credit() > 0) else {
             continue;
@@ -203,6 +245,25 @@ fn check_drains(broker: &Broker, queue: &Queue) {
     }
 }
 
+/// A browser has passed everything, or waits for credit or room.
+fn check_browsers(broker: &Broker, queue: &Queue) {
+    let browses = |consumer: &&ConsumerRef| {
+        let state = broker.consumers.at(consumer.0);
+        state.expect("a consumer").browses
+    };
+    let browsers = queue.consumers.iter().filter(browses);
+    assert_eq!(
+        browsers.clone().count(),
+        queue.consumers.len() - queue.takers()
+    );
+    for browser in browsers {
+        let state = broker.consumers.at(browser.0).expect("a consumer");
+        let all = &queue.uncommon.as_ref().expect("browsers").browsers;
+        let passed = all.cursor(*browser) >= queue.next;
+        assert!(queue.listed || state.parked || passed, "a browser");
+    }
+}
+
 /// The durable state, line by line.
 pub(crate) fn durable_state(broker: &Broker) -> Vec<String> {
     let name = |run| broker.store.stored(run).map_or(0, |stored| stored.name);
@@ -227,7 +288,7 @@ pub(crate) fn durable_state(broker: &Broker) -> Vec<String> {
             let (sequence, name) = (piece.sequence, name(piece.run));
             let (first, flags) = (piece.first, piece.flags);
             lines.push(format!(
-                "{id}/{sequence}: {name}+{first} {flags} {count:?} {origin:?} {note:?}"
+                "{id}/{sequence}: {name}+{first} {flags} {count:?} {origin:?} noted {note:?}"
             ));
         }
     }

@@ -1,12 +1,14 @@
 //! Tests of the whole broker, by law. Where a comment says "mutant", the test was seen to fail
 //! with that one change.
 
+mod browse;
 mod destinations;
 mod drain;
 mod exactly_once;
 mod load;
 mod model;
 mod named;
+mod nodes;
 mod notes;
 mod order;
 mod prepare;
@@ -16,6 +18,7 @@ mod records;
 mod retained;
 mod routing;
 mod sessions;
+mod set_aside;
 mod settlement;
 mod shared;
 mod temporary;

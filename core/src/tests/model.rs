@@ -22,6 +22,8 @@ pub(super) struct Message {
     pub(super) state: State,
     pub(super) failures: u32,
     pub(super) attempts: u32,
+    /// Lanes that set it aside.
+    pub(super) excluded: Vec<usize>,
     /// A record names it in this queue.
     pub(super) journalled: bool,
     /// It has a record at all.
@@ -45,6 +47,8 @@ pub(super) struct Lane {
     pub(super) key: u32,
     pub(super) queues: Vec<usize>,
     pub(super) on_write: bool,
+    /// The entries it was shown, if it is a browser.
+    pub(super) shown: Option<Vec<u64>>,
     pub(super) window: u32,
     /// Tags from here on may not follow.
     pub(super) until: Tag,
@@ -88,6 +92,7 @@ impl Model {
             state: State::Available,
             failures: 0,
             attempts: 0,
+            excluded: Vec::new(),
             journalled: durable && queue.durable,
             named,
         });
@@ -126,6 +131,9 @@ impl Model {
         let lane = self
             .lane_of(seen.connection, seen.consumer)
             .expect("an open consumer");
+        if self.lane(lane).shown.is_some() {
+            return self.shown(lane, seen);
+        }
         let held = self.held(lane).len();
         let state = self.lanes[lane].as_mut().expect("a lane");
         let queues = state.queues.clone();
@@ -147,8 +155,13 @@ impl Model {
             let Some(place) = messages.iter().position(is) else {
                 continue;
             };
-            let first = messages.iter().position(|m| m.state == State::Available);
-            assert_eq!(first, Some(place), "{seen:?} is not the first of its queue");
+            let open = |m: &Message| m.state == State::Available && !m.excluded.contains(&lane);
+            let first = messages.iter().position(open);
+            assert_eq!(
+                first,
+                Some(place),
+                "{seen:?} is not the first for its consumer"
+            );
             assert_eq!(seen.tag, state.next_tag, "{seen:?}");
             assert_eq!(seen.attempts, messages[place].attempts, "{seen:?}");
             assert!(held < state.window as usize, "{seen:?} is above the window");
@@ -161,14 +174,47 @@ impl Model {
         unreachable!("{seen:?} is in none of the queues of its consumer");
     }
 
+    /// A browser was shown a message: an available one, behind all that it was shown before.
+    fn shown(&mut self, lane: usize, seen: &Seen) {
+        let state = self.lanes[lane].as_mut().expect("a lane");
+        let messages = &self.queues[state.queues[0]].messages;
+        let is = |m: &Message| m.body == seen.body && m.state == State::Available;
+        let shown = state.shown.as_mut().expect("a browser");
+        let place_of = |entry: u64| messages.iter().position(|m| m.entry == entry);
+        let mut from = 0;
+        while let Some(last) = shown.last() {
+            if let Some(place) = place_of(*last) {
+                from = place + 1;
+                break;
+            }
+            shown.pop();
+        }
+        let next = messages[from..].iter().find(|m| is(m));
+        let next = next.unwrap_or_else(|| unreachable!("{seen:?} is not to be shown"));
+        assert_eq!(seen.attempts, next.attempts, "{seen:?}");
+        assert_eq!(seen.tag, state.next_tag, "{seen:?}");
+        assert!(seen.tag < state.until, "{seen:?} is above the credit");
+        shown.push(next.entry);
+        state.next_tag += 1;
+    }
+
     /// Ends one message of a queue.
     pub(super) fn end(&mut self, queue: usize, entry: u64, outcome: Outcome) {
         match outcome {
             Outcome::Accepted => self.remove(queue, entry),
-            Outcome::Released | Outcome::Undeliverable { failed: false } => {
-                self.free(queue, entry);
+            Outcome::Released => self.free(queue, entry),
+            Outcome::Undeliverable { failed } => {
+                let place = self.place(queue, entry);
+                let message = &mut self.queues[queue].messages[place];
+                if let State::Out { lane, .. } = message.state {
+                    message.excluded.push(lane);
+                }
+                if failed {
+                    self.count(queue, entry, 1);
+                } else {
+                    self.free(queue, entry);
+                }
             }
-            Outcome::Undeliverable { failed: true } => self.count(queue, entry, 1),
             Outcome::Failed { .. } => self.count(queue, entry, 1),
             Outcome::Rejected => self.dead_letter(queue, entry),
         }
@@ -219,6 +265,7 @@ impl Model {
             self.queues[DEAD].messages[place] = message; // It stays where it is (L15).
         } else {
             message.journalled = message.named;
+            message.excluded.clear();
             self.queues[DEAD].messages.push(message);
         }
     }
@@ -282,10 +329,22 @@ impl Model {
             queue.messages.retain(|message| message.journalled);
             for message in &mut queue.messages {
                 message.state = State::Available;
+                message.excluded.clear();
             }
             queue.failed_receive = 0;
         }
         self.leases.clear();
+    }
+
+    /// A lane consumes from a queue no more, or from none: it has set nothing aside there.
+    pub(super) fn readmit(&mut self, lane: usize, only: Option<usize>) {
+        for (at, queue) in self.queues.iter_mut().enumerate() {
+            if only.is_none_or(|only| only == at) {
+                for message in &mut queue.messages {
+                    message.excluded.retain(|other| *other != lane);
+                }
+            }
+        }
     }
 
     /// Messages in all queues.

@@ -63,6 +63,7 @@ impl Run {
         // Every other seed with little room, every other pair with little work per call.
         options.limits.outbox_bytes = [1 << 20, 600][(seed % 2) as usize];
         options.limits.units_per_call = [4_096, 7][(seed / 2 % 2) as usize];
+        options.limits.max_set_aside = usize::MAX;
         let mut shell = Shell::with(options);
         shell.broker.store.whole_bytes = 2;
         let mut run = Self {
@@ -124,6 +125,7 @@ impl Run {
             key,
             queues: Vec::new(),
             on_write,
+            shown: None,
             window,
             until: Tag::MAX,
             next_tag: 1,
@@ -320,9 +322,14 @@ impl Run {
         }
         let (window, on_write) = (1 + u32::try_from(self.below(30)).unwrap(), self.chance(30));
         let lane = self.new_lane(slot, key, window, on_write);
+        let browse = self.chance(15);
         let source = if self.chance(60) {
             let queue = self.pick(ANYCAST.len());
             self.model.lane(lane).queues.push(queue);
+            if browse {
+                self.model.lane(lane).shown = Some(Vec::new());
+                self.model.lane(lane).on_write = false;
+            }
             Source::Anycast(address(ANYCAST[queue]))
         } else {
             let pattern = self.pick(FILTERS.len());
@@ -343,6 +350,7 @@ impl Run {
             prefetch: window,
             options: ConsumeOptions {
                 priority: [0, 0, 0, 3, -2][self.pick(5)],
+                browse,
                 ..ConsumeOptions::default()
             },
             token: None,
@@ -401,6 +409,7 @@ impl Run {
 
     fn end_lane(&mut self, lane: usize, polite: bool) {
         self.model.take_back(lane, None, polite);
+        self.model.readmit(lane, None);
         let gone = self.model.lanes[lane].take().expect("a lane");
         for queue in gone.queues.iter().filter(|queue| **queue >= ANYCAST.len()) {
             self.model.queues[*queue].messages.clear();
@@ -412,6 +421,13 @@ impl Run {
         let Some((lane, key, _)) = self.lane(slot) else {
             return;
         };
+        if self.model.lane(lane).shown.is_some() {
+            // Whatever is said of what a browser saw, nothing comes of it.
+            let n = u32::try_from(self.below(9)).unwrap();
+            let command = settle(key, 1, n, Outcome::Accepted, None);
+            self.run(slot, vec![command]);
+            return;
+        }
         let held = self.model.held(lane);
         if held.is_empty() {
             return;
@@ -432,6 +448,10 @@ impl Run {
             0 => Outcome::Released,
             1 => Outcome::Failed { delay_ms: None },
             2 if self.chance(30) => Outcome::Rejected,
+            2 => {
+                let failed = self.chance(50);
+                Outcome::Undeliverable { failed }
+            }
             _ => Outcome::Accepted,
         };
         self.end(lane, outcome, |tag| (first..first + n).contains(&tag));
@@ -534,6 +554,7 @@ impl Run {
             self.model.queues[queue].messages.clear();
         }
         if let Some(lane) = gone.lane {
+            self.model.readmit(lane, None);
             self.model.lanes[lane] = None;
         }
     }
@@ -640,6 +661,7 @@ impl Run {
         let target = if self.chance(50) && !self.sessions[session].named.is_empty() {
             let queue = self.sessions[session].named.remove(0);
             self.model.take_back(lane, Some(&[queue]), true);
+            self.model.readmit(lane, Some(queue));
             self.model.lane(lane).queues.retain(|other| *other != queue);
             bind_queue(ANYCAST[queue]).target
         } else if let Some(pattern) = self.sessions[session].filters.pop() {

@@ -7,7 +7,10 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use crate::address::{Address, Filter, QueueName};
-use crate::command::{BindOptions, BindTarget, RoutingType, SendMode};
+use crate::command::{
+    BindOptions, BindTarget, Command, NamedSubscription, RoutingType, SendMode, Settle, Source,
+    Tags,
+};
 use crate::dialect::Dialect;
 use crate::effect::{MoveReason, Origin};
 use crate::ids::QueueId;
@@ -230,8 +233,21 @@ fn sample_log() -> Vec<u8> {
     shell.consume(crate::testing::conn(2), 1, "q", 10);
     let outcome = crate::command::Outcome::Failed { delay_ms: None };
     shell.settle(crate::testing::conn(2), 1, 1, 1, outcome);
-    let outcome = crate::command::Outcome::Rejected;
-    shell.settle(crate::testing::conn(2), 1, 2, 1, outcome);
+    let rejected = Settle {
+        consumer: crate::ids::ConsumerKey(1),
+        tags: Tags::Range { first: 2, n: 1 },
+        outcome: crate::command::Outcome::Rejected,
+        note: Some(Arc::from(&b"why"[..])),
+        token: None,
+    };
+    shell.run(crate::testing::conn(2), vec![Command::Settle(rejected)]);
+    let named = Source::Subscription(NamedSubscription {
+        queue: queue("c.s"),
+        filter: Filter::from(&address("t.x")),
+        durable: true,
+        shared: true,
+    });
+    shell.run(id, vec![crate::testing::consume(1, named, 0, None)]);
     let outcome = crate::command::Outcome::Accepted;
     shell.settle(crate::testing::conn(2), 1, 3, 1, outcome);
     let mut records: Vec<(u8, Bytes)> = Vec::new();

@@ -22,6 +22,7 @@ fn message(topic: &str, body: &[u8]) -> Message {
                 ("a}b".to_owned(), "x".to_owned()),
             ],
             subscription_ids: vec![7],
+            ..Properties::default()
         },
     }
 }
@@ -113,4 +114,20 @@ fn a_template_that_cannot_be_is_refused_with_what_can() {
         let error = Template::parse(text).unwrap_err();
         assert!(error.contains(reason), "{text}: {error}");
     }
+}
+
+#[test]
+fn what_amqp_adds_is_written_where_it_is() {
+    let mut message = message("a", b"x");
+    message.properties = Properties {
+        subject: Some("s".to_owned()),
+        priority: Some(7),
+        message_id: Some("m-1".to_owned()),
+        ..Properties::default()
+    };
+    let line = String::from_utf8(written(&Form::Json, &message)).unwrap();
+    let properties = r#""properties":{"subject":"s","priority":7,"message_id":"m-1"}"#;
+    assert!(line.contains(properties), "{line}");
+    let fields = template("{subject} {priority} {message_id}");
+    assert_eq!(written(&fields, &message), b"s 7 m-1\n");
 }

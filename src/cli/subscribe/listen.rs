@@ -11,7 +11,7 @@ use crate::cli::failure::Failure;
 use crate::cli::interrupts::Interrupts;
 use crate::cli::output::Output;
 use crate::cli::say;
-use crate::client::{Client, ClientError, Event, Message, Reason};
+use crate::client::{Client, ClientError, Event, Message, Refusal};
 
 /// Why listening ended while the connection was well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub(super) struct Listening<'a> {
     /// Lines not yet given to the output, at most [`BATCH_BYTES`] and one message.
     batch: Vec<u8>,
     /// Ids to acknowledge once those lines are written.
-    ids: Vec<u16>,
+    ids: Vec<u32>,
     writing: bool,
     subscribed: bool,
     /// What ends it when the lines before it are written.
@@ -47,16 +47,11 @@ pub(super) struct Listening<'a> {
 }
 
 impl<'a> Listening<'a> {
-    pub(super) fn new(
-        plan: &'a Plan,
-        mut client: Client,
-        deadline: Option<Instant>,
-    ) -> Result<Self, Failure> {
+    pub(super) fn new(plan: &'a Plan, client: Client, deadline: Option<Instant>) -> Self {
         if plan.verbose {
-            say(&format!("connected to {}", plan.options.server()));
+            say(&format!("connected to {}", plan.source.server()));
         }
-        client.subscribe(&plan.subscription)?;
-        Ok(Self {
+        Self {
             plan,
             client,
             output: Output::start(io::stdout()),
@@ -68,7 +63,7 @@ impl<'a> Listening<'a> {
             writing: false,
             subscribed: false,
             failure: None,
-        })
+        }
     }
 
     /// Nothing is read while lines are written, so a slow reader slows the server down.
@@ -138,9 +133,9 @@ impl<'a> Listening<'a> {
     fn take(&mut self, event: Event) -> Result<(), Failure> {
         match event {
             Event::Message(message, id) => self.take_message(&message, id),
-            Event::Subscribed(reasons) => {
+            Event::Subscribed(answers) => {
                 self.subscribed = true;
-                return self.check(&reasons);
+                return self.check(answers);
             }
             // A listener publishes nothing.
             Event::Published(..) | Event::Sent => {}
@@ -148,7 +143,7 @@ impl<'a> Listening<'a> {
         Ok(())
     }
 
-    fn take_message(&mut self, message: &Message, id: Option<u16>) {
+    fn take_message(&mut self, message: &Message, id: Option<u32>) {
         if self.has_enough() {
             // Not wanted and not acknowledged: it is for another, or for the next time.
             return;
@@ -159,16 +154,14 @@ impl<'a> Listening<'a> {
         self.ids.extend(id);
     }
 
-    fn check(&self, reasons: &[Reason]) -> Result<(), Failure> {
-        for (filter, reason) in self.plan.subscription.filters.iter().zip(reasons) {
-            if reason.is_refusal() {
-                return Err(Failure::SubscribeRefused {
-                    filter: filter.clone(),
-                    reason: *reason,
-                });
-            }
+    fn check(&self, answers: Vec<Result<u8, Refusal>>) -> Result<(), Failure> {
+        for (filter, answer) in self.plan.filters.iter().zip(answers) {
+            let qos = answer.map_err(|refusal| Failure::SubscribeRefused {
+                filter: filter.clone(),
+                refusal,
+            })?;
             if self.plan.verbose {
-                say(&format!("subscribed to {filter} at QoS {}", reason.0));
+                say(&format!("subscribed to {filter} at QoS {qos}"));
             }
         }
         Ok(())

@@ -1,6 +1,7 @@
 use clap::Parser;
 
 use super::*;
+use crate::client::amqp::NodeKind;
 
 #[derive(Debug, Parser)]
 struct Line {
@@ -83,4 +84,53 @@ fn what_mqtt_does_not_allow_is_a_usage_error() {
         assert_eq!(failure.exit_code(), 2, "{line:?}: {failure}");
     }
     assert!(failure(&["b+"]).to_string().contains("`b+`"));
+}
+
+#[test]
+fn amqp_addresses_are_taken_as_they_are() {
+    let line = [
+        "#",
+        "$queue/a",
+        "--protocol",
+        "amqp",
+        "--topic",
+        "--count",
+        "3",
+        "--qos",
+        "0",
+    ];
+    let plan = Plan::of(&arguments(&line)).unwrap();
+    let Source::Amqp(_, subscription) = plan.source else {
+        panic!("not AMQP");
+    };
+    let nodes: Vec<_> = subscription
+        .nodes
+        .iter()
+        .map(|node| (&*node.address, node.kind))
+        .collect();
+    let topic = Some(NodeKind::Topic);
+    assert_eq!(nodes, [("#", topic), ("$queue/a", topic)]);
+    assert_eq!((subscription.settled, subscription.wanted), (true, Some(3)));
+}
+
+#[test]
+fn options_of_mqtt_are_refused_by_name_over_amqp() {
+    let table: [&[&str]; 6] = [
+        &["--no-local"],
+        &["--retain-as-published"],
+        &["--retain-handling", "new"],
+        &["--session-expiry", "1h", "--id", "x"],
+        &["--mqtt", "3"],
+        &["--qos", "2"],
+    ];
+    for used in table {
+        let failure = failure(&[&["a", "--url", "amqp://broker"], used].concat());
+        assert_eq!(failure.exit_code(), 2, "{used:?}: {failure}");
+        assert!(failure.to_string().contains(used[0]), "{failure}");
+    }
+    assert!(
+        failure(&["a", "--queue"])
+            .to_string()
+            .contains("--protocol amqp")
+    );
 }

@@ -4,7 +4,9 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use proptest::prelude::*;
-use ternmq_core::command::{Close, ConsumeOptions, LeaseAction, LeaseId, Outcome, Receive};
+use ternmq_core::command::{
+    Close, ConsumeOptions, LeaseAction, LeaseId, NamedSubscription, Outcome, Receive, RoutingType,
+};
 use ternmq_core::ids::QueueId;
 use ternmq_journal::vfs::Faults;
 
@@ -117,7 +119,13 @@ fn target(n: u16) -> BindTarget {
 
 fn source(n: u16) -> Source {
     let address = Address::parse(&name(n), Dialect::Canonical, 4_096).unwrap();
-    match n % 5 {
+    match n % 6 {
+        5 => Source::Subscription(NamedSubscription {
+            queue: (&address).into(),
+            filter: some_filter(n / 6),
+            durable: !n.is_multiple_of(4),
+            shared: n.is_multiple_of(7),
+        }),
         0 => Source::Multicast(some_filter(n / 5)),
         1 => Source::Untyped(some_filter(n / 5)),
         2 => Source::Queue {
@@ -163,7 +171,7 @@ fn some_publish(a: u16, b: u16, token: Option<Token>) -> Command {
 
 /// A command of a connection, if the operation is one.
 fn command((kind, a, b): Op, peer: &mut Peer) -> Option<Command> {
-    Some(match kind % 17 {
+    Some(match kind % 18 {
         0..4 => some_publish(a, b, peer.token()),
         4 => Command::Consume(Consume {
             consumer: ConsumerKey(u32::from(a % 4)),
@@ -181,7 +189,7 @@ fn command((kind, a, b): Op, peer: &mut Peer) -> Option<Command> {
             consumer: key(a),
             tags: tags(a, b),
             outcome: outcome(b),
-            note: None,
+            note: note(a),
             token: if b.is_multiple_of(3) {
                 None
             } else {
@@ -268,8 +276,47 @@ fn command((kind, a, b): Op, peer: &mut Peer) -> Option<Command> {
             let consumer = key(a);
             Command::Drain { consumer, token }
         }
+        16 => node(a, b, peer.token()),
         _ => return None,
     })
+}
+
+/// Of up to 60,000 bytes, which is more than a commit takes here.
+fn note(n: u16) -> Option<Arc<[u8]>> {
+    let bytes = usize::from(n % 5) * 15_000;
+    n.is_multiple_of(3).then(|| Arc::from(vec![7; bytes]))
+}
+
+/// On a temporary destination, a named subscription, or what a publish needs.
+fn node(a: u16, b: u16, token: Option<Token>) -> Command {
+    let address = Address::parse(&name(b), Dialect::Canonical, 4_096).unwrap();
+    let temporary = Address::parse(&format!("$temp.{}", b % 3), Dialect::Canonical, 4_096);
+    let temporary = temporary.unwrap();
+    match a % 5 {
+        0 => Command::CreateTemporary {
+            address: temporary,
+            routing: [RoutingType::Anycast, RoutingType::Multicast][usize::from(b % 2)],
+            token,
+        },
+        1 => Command::DeleteTemporary {
+            address: temporary,
+            token,
+        },
+        2 => Command::Prepare {
+            queue: b.is_multiple_of(5).then(|| (&address).into()),
+            address,
+            mode: [SendMode::Multicast, SendMode::Untyped][usize::from(b % 2)],
+            token,
+        },
+        3 => Command::Unsubscribe {
+            queue: (&address).into(),
+            token,
+        },
+        _ => Command::LookUp {
+            queue: (&address).into(),
+            token: token.expect("a token"),
+        },
+    }
 }
 
 /// Something else than a command: the parts of the engine, the clock, the disk, an end.

@@ -29,6 +29,7 @@ mod disk_full;
 mod durability;
 mod input;
 mod load;
+mod nodes;
 mod order;
 mod parts;
 mod threads;

@@ -211,3 +211,6 @@ pub(super) fn is_temporary(address: &Address) -> bool {
 
 /// The first level of all temporary addresses.
 const TEMPORARY: &str = "$temp";
+
+#[cfg(test)]
+mod tests;

@@ -146,3 +146,6 @@ const MAX_NOTE_BYTES: usize = 16 << 10;
 
 /// Longest description of an error that is noted.
 const MAX_DESCRIPTION_BYTES: usize = 1 << 10;
+
+#[cfg(test)]
+mod tests;

@@ -100,3 +100,6 @@ fn annotate(
     annotations.finish(head);
     sections.message_annotations.end
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,8 +26,8 @@ pub(super) fn of_sequences<'a>(
         let Value::List(list) = sequence? else {
             return None;
         };
-        for item in &list.iter().collect::<Result<Vec<_>, _>>().ok()? {
-            writer.item(item, MAX_DEPTH)?;
+        for item in list.iter() {
+            writer.item(&item.ok()?, MAX_DEPTH)?;
         }
     }
     writer.close(b']')?;
@@ -38,6 +38,7 @@ fn encoded_bytes(value: &Value<'_>) -> usize {
     match value {
         Value::List(list) => list.encoded().len(),
         Value::Map(map) => map.values().encoded().len(),
+        Value::Array(array) => array.encoded().len(),
         Value::Described(described) => described.encoded.len(),
         Value::Binary(bytes) => bytes.len(),
         Value::Text(text) | Value::Symbol(text) => text.len(),
@@ -151,4 +152,7 @@ fn key_text<'a>(key: &Value<'a>) -> Option<Cow<'a, str>> {
 /// A control character of one byte is six in JSON, a null of one byte five with its comma.
 const GROWTH: usize = 8;
 /// For short arrays of elements without bytes.
-const ALLOWANCE: usize = 64 << 10;
+const ALLOWANCE: usize = 1 << 10;
+
+#[cfg(test)]
+mod tests;

@@ -223,3 +223,6 @@ pub(super) const JMS_DEST: &str = "x-opt-jms-dest";
 
 /// Of a message whose sender says nothing.
 const NORMAL_PRIORITY: u8 = 4;
+
+#[cfg(test)]
+mod tests;

@@ -23,12 +23,16 @@ mod options;
 mod receive;
 mod refuse;
 mod render;
+#[cfg(test)]
+mod samples;
 mod scalar;
 mod settle;
 mod source;
 mod subscription;
 mod target;
 mod temporary;
+#[cfg(test)]
+mod tests;
 mod view;
 mod wire;
 

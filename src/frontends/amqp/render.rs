@@ -187,3 +187,6 @@ fn put_body_head(head: &mut Vec<u8>, section: Section, length: usize) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

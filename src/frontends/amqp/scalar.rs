@@ -188,3 +188,6 @@ const DECIMAL_128: Decimal = Decimal {
 
 /// Digits behind the point that are written out.
 const PLAIN_FRACTION: usize = 34;
+
+#[cfg(test)]
+mod tests;

@@ -147,6 +147,7 @@ fn application_properties<'a>(
             }
             _ => None,
         })
+        .take(MAX_PROPERTIES)
         .collect();
     if let Some(sequence) = properties.group_sequence {
         let sequence = canonical::Value::Int(sequence.into());
@@ -163,6 +164,9 @@ fn utf8(bytes: &[u8]) -> Option<&str> {
 pub(super) const TEXT: &str = "text/plain;charset=utf-8";
 const JSON: &str = "application/json";
 
+/// Application properties that others see; a message has room for millions.
+const MAX_PROPERTIES: usize = 4_096;
+
 /// The place in the group, as a property.
 pub(super) const GROUP_SEQUENCE: &str = "JMSXGroupSeq";
 
@@ -170,3 +174,6 @@ pub(super) const GROUP_SEQUENCE: &str = "JMSXGroupSeq";
 pub(super) const JMS_REPLY_TO: &str = "x-opt-jms-reply-to";
 const JMS_MESSAGE_TYPE: &str = "x-opt-jms-msg-type";
 const JMS_TEXT: i128 = 5;
+
+#[cfg(test)]
+mod tests;

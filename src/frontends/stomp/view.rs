@@ -12,7 +12,7 @@ use super::temporary::Temporary;
 use crate::frontends::canonical::{ReplyTo, Value, View};
 
 /// Headers that are no application property: what the envelope holds, and what belongs to a frame.
-const NOT_PROPERTIES: [&str; 16] = [
+const NOT_PROPERTIES: [&str; 17] = [
     "destination",
     "destination-type",
     "content-length",
@@ -24,6 +24,7 @@ const NOT_PROPERTIES: [&str; 16] = [
     "receipt",
     "transaction",
     "message-id",
+    "JMSMessageID",
     "subscription",
     "ack",
     "redelivered",
@@ -58,6 +59,7 @@ pub fn read(message: &[u8]) -> View<'_> {
             "content-encoding" => &mut view.content_encoding,
             "type" => &mut view.subject,
             "JMSXGroupID" => &mut view.group,
+            "JMSMessageID" => &mut view.message_id,
             "correlation-id" => {
                 view.correlation_id.get_or_insert(match value {
                     Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
@@ -81,8 +83,26 @@ pub fn read(message: &[u8]) -> View<'_> {
         };
         field.get_or_insert(value);
     }
+    if view.content_type.is_none() && is_text(&view) {
+        view.content_type = Some(Cow::Borrowed(TEXT));
+    }
     view
 }
+
+/// Whether a message without a content type is text: as `amq-msg-type` says, else if it is UTF-8
+/// without NUL. A `content-length` says nothing, all clients send it (XP-01).
+fn is_text(view: &View<'_>) -> bool {
+    let mut properties = view.properties.iter();
+    let kind = properties.find(|(name, _)| name == "amq-msg-type");
+    match kind.map(|(_, kind)| kind.to_text()).as_deref() {
+        Some("text") => view.text().is_some(),
+        Some("bytes") => false,
+        _ => view.text().is_some_and(|text| !text.contains('\0')),
+    }
+}
+
+/// The content type of such a text.
+const TEXT: &str = "text/plain;charset=utf-8";
 
 fn reply_to(text: Cow<'_, str>, dialect: Dialect) -> ReplyTo<'_> {
     let spelling = Spelling {
@@ -137,6 +157,7 @@ pub(super) fn headers<'a>(
     );
     add("type", borrowed(&view.subject));
     add("JMSXGroupID", borrowed(&view.group));
+    add("JMSMessageID", borrowed(&view.message_id));
     add("persistent", envelope.durable.then_some("true".into()));
     add("priority", Some(envelope.priority.to_string().into()));
     let expires = envelope.expires_ms;

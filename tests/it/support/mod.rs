@@ -1,6 +1,7 @@
 //! Servers on ports of the system's choice: in this process ([`Server`]), or as a child that can be
 //! killed ([`process`]). Raw clients, and the books of what a server promised.
 
+pub(crate) mod amqp;
 pub(crate) mod consumers;
 pub(crate) mod http;
 pub(crate) mod ledger;

@@ -213,8 +213,8 @@ fn listener_of(line: &str) -> Option<(String, SocketAddr)> {
 }
 
 const LISTENERS: [(&str, &str); 6] = [
-    ("mqtt", "[\"mqtt\"]"),
     ("amqp", "[\"amqp\"]"),
+    ("mqtt", "[\"mqtt\"]"),
     ("stomp", "[\"stomp\"]"),
     ("auto", "\"auto\""),
     ("websocket", "[\"websocket\"]"),

@@ -155,8 +155,9 @@ impl Sections {
         first.start..parts.next_back().unwrap_or(first).end
     }
 
-    /// Walks what is passed on to its last level, the content of data sections aside: a value that
-    /// is broken inside would break the connection of whoever reads it.
+    /// Walks what is passed on to its last level: a value that is broken inside would break the
+    /// connection of whoever reads it. Data has no inside, and the properties are walked by who
+    /// reads them.
     ///
     /// # Errors
     /// Something cannot be read.
@@ -164,7 +165,6 @@ impl Sections {
         let is_walked = matches!(self.body_kind, BodyKind::Sequence | BodyKind::Value);
         let parts = [
             &self.message_annotations,
-            &self.properties,
             &self.application_properties,
             if is_walked { &self.body } else { &(0..0) },
             &self.footer,

@@ -155,3 +155,24 @@ fn r91_ids_keep_their_type() {
     let sections = Sections::read(&number).unwrap();
     assert!(sections.read_properties(&number).is_err());
 }
+
+/// Mutant caught: the footer not walked.
+#[test]
+fn r86_sections_are_walked_to_their_last_level() {
+    let broken = "c0 03 01 a1 05";
+    for (before, code) in [
+        ("", "72 c1 09 02 a3 01 61"),
+        ("", "74 c1 09 02 a1 01 61"),
+        ("", "77"),
+        ("00 53 76 45", "76"),
+        (DATA, "78 c1 09 02 a3 01 61"),
+    ] {
+        let bytes = message(&[before, "00 53", code, broken]);
+        let sections = Sections::read(&bytes).unwrap();
+        assert!(sections.check(&bytes).is_err(), "{code}");
+    }
+    // What is in data is nobody's business here.
+    let bytes = message(&[ANNOTATIONS, APPLICATION, "00 53 75 a0 05", broken, FOOTER]);
+    let sections = Sections::read(&bytes).unwrap();
+    assert_eq!(sections.check(&bytes), Ok(()));
+}

@@ -2,7 +2,10 @@
 
 use super::hex;
 use crate::Error;
-use crate::types::{Descriptor, MAX_DEPTH, MAX_EMPTY_ELEMENTS, Value, check, put_value};
+use crate::types::{
+    Descriptor, MAX_DEPTH, MAX_EMPTY_ELEMENTS, Symbols, Value, check, put_symbol, put_symbols,
+    put_text, put_value,
+};
 
 /// Encodings, the shortest first, and the value that all of them are (Ty 1.6).
 #[test]
@@ -183,4 +186,16 @@ fn written(bytes: &[u8]) -> Vec<u8> {
     put_value(&mut out, &Value::decode(bytes).unwrap());
     assert_eq!(check(&out), Ok(()));
     out
+}
+
+#[test]
+fn r20_symbols_are_one_or_an_array() {
+    let (mut one, mut many, mut text) = (Vec::new(), Vec::new(), Vec::new());
+    put_symbol(&mut one, "queue");
+    put_symbols(&mut many, ["queue", "shared"].into_iter());
+    put_text(&mut text, "queue");
+    let names = |encoded| Symbols::decode(encoded).map(|found| found.iter().collect::<Vec<_>>());
+    assert_eq!(names(&one), Ok(vec!["queue"]));
+    assert_eq!(names(&many), Ok(vec!["queue", "shared"]));
+    assert!(names(&text).is_err() && names(&[]).is_err());
 }

@@ -214,7 +214,9 @@ impl<'a> Array<'a> {
         self.code
     }
 
-    pub(crate) fn encoded(&self) -> &'a [u8] {
+    /// The elements as they are encoded, without what they have in common.
+    #[must_use]
+    pub fn encoded(&self) -> &'a [u8] {
         self.elements
     }
 }

@@ -1,9 +1,9 @@
 use ternmq_core::address::Address;
 use ternmq_core::command::RoutingType;
-use ternmq_core::message::Assurance;
+use ternmq_core::message::{Assurance, Run};
 
 use super::*;
-use crate::frontends::canonical;
+use crate::frontends::{canonical, tests};
 
 fn envelope(priority: u8) -> Envelope {
     Envelope {
@@ -78,4 +78,28 @@ fn what_is_not_there_is_not_made_up_and_what_cannot_be_is_left_out() {
     );
     let nothing = properties(&View::default(), &envelope(NORMAL_PRIORITY), None);
     assert!(nothing.properties().is_empty());
+}
+
+#[test]
+fn xp_02_xp_04_a_message_of_amqp_becomes_properties_and_json() {
+    let run = Run::single(envelope(4), tests::AMQP, tests::AMQP_MESSAGE.into());
+    let view = canonical::view(&run, 0);
+    assert_eq!(&*view.body, b"{\"k\":1}");
+    let block = properties(&view, &run.envelope, None);
+    let found: Vec<_> = block.properties().iter().collect();
+    let wanted = [
+        (PropertyId::PayloadFormat, Value::Byte(1)),
+        (PropertyId::ContentType, Value::Text("application/json")),
+        (PropertyId::ResponseTopic, Value::Text("r/x")),
+        (PropertyId::CorrelationData, Value::Binary(&[0, 255])),
+        pair("type", "s"),
+        pair("JMSXGroupID", "g"),
+        pair("message-id", "m"),
+        pair("i", "-5"),
+        pair("b", "true"),
+        pair("d", "1.5"),
+        pair("a b", "v"),
+        pair("JMSXGroupSeq", "2"),
+    ];
+    assert_eq!(found, wanted);
 }

@@ -95,6 +95,17 @@ fn stored_bytes_of_no_known_format_are_a_body() {
     assert_eq!(shown(Format(250), b"\xff")["body64"], "/w==");
 }
 
+#[test]
+fn xp_02_xp_04_a_message_of_amqp_becomes_an_envelope_with_json() {
+    let wanted = serde_json::json!({
+        "id": "m", "body": "{\"k\":1}", "contentType": "application/json",
+        "correlationId": "\0\u{fffd}", "replyTo": "topic://r.x", "type": "s", "groupId": "g",
+        "properties": {"i": -5, "b": true, "d": 1.5, "a b": "v", "JMSXGroupSeq": 2},
+        "destination": "a.b", "priority": 4, "persistent": true, "deliveryCount": 0,
+    });
+    assert_eq!(shown(tests::AMQP, tests::AMQP_MESSAGE), wanted);
+}
+
 /// What REST shows of its own message is what was sent, and a message that came over REST gives
 /// others the canonical fields.
 #[test]

@@ -2,15 +2,17 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use ternmq_core::address::Address;
 use ternmq_core::command::RoutingType;
 use ternmq_core::dialect::Dialect;
-use ternmq_core::message::{Assurance, Envelope};
+use ternmq_core::message::{Assurance, Envelope, Run};
 use ternmq_stomp::Version;
 
-use crate::frontends::canonical::{ReplyTo, Value, View};
+use crate::frontends::canonical::{self, ReplyTo, Value, View};
 use crate::frontends::stomp::stored::{self, Writing};
 use crate::frontends::stomp::view::{headers, read};
+use crate::frontends::tests;
 
 fn envelope() -> Envelope {
     Envelope {
@@ -46,8 +48,10 @@ fn headers_become_fields_and_the_rest_properties() {
     let block = "destination:/queue/a\ncontent-type:text/plain\ncorrelation-id:c\\c1\ntype:t\n\
         reply-to:/topic/x.y\nJMSXGroupID:g\npersistent:true\npriority:3\nreceipt:r\nk\\c:1\nk\\c:2\n\
         expires:5\ntimestamp:6\nmessage-id:m\ncontent-length:4\n";
+    let block = &format!("{block}JMSMessageID:m2\n");
     let bytes = message(block, b"b\0dy");
     let view = read(&bytes);
+    assert_eq!(view.message_id.as_deref(), Some("m2"));
     assert_eq!(&*view.body, b"b\0dy");
     assert_eq!(view.content_type.as_deref(), Some("text/plain"));
     assert_eq!(view.correlation_id.as_deref(), Some(&b"c:1"[..]));
@@ -59,6 +63,30 @@ fn headers_become_fields_and_the_rest_properties() {
     };
     assert_eq!(view.reply_to, Some(reply_to));
     assert_eq!(view.properties, [("k:".into(), Value::Text("1".into()))]);
+}
+
+/// Mutant caught: every body without a content type bytes.
+#[test]
+fn xp_01_a_message_without_content_type_is_text_if_it_can_be() {
+    let text = Some("text/plain;charset=utf-8");
+    for (block, body, content_type) in [
+        ("", &b"{\"k\":1}"[..], text),
+        ("content-length:2\n", b"hi", text),
+        ("", b"", text),
+        ("", b"\xff\0\xfe", None),
+        ("", b"a\0b", None),
+        ("amq-msg-type:text\n", b"a\0b", text),
+        ("amq-msg-type:text\n", b"\xff", None),
+        ("amq-msg-type:bytes\n", b"hi", None),
+        ("content-type:a/b\n", b"hi", Some("a/b")),
+    ] {
+        let bytes = message(block, body);
+        assert_eq!(
+            read(&bytes).content_type.as_deref(),
+            content_type,
+            "{block}"
+        );
+    }
 }
 
 #[test]
@@ -94,6 +122,33 @@ fn a_reply_address_is_read_as_its_sender_spells_names() {
 }
 
 #[test]
+fn xp_02_xp_04_a_message_of_amqp_becomes_headers_and_json() {
+    let run = Run::single(
+        envelope(),
+        tests::AMQP,
+        Bytes::from_static(tests::AMQP_MESSAGE),
+    );
+    let view = canonical::view(&run, 0);
+    assert_eq!(&*view.body, b"{\"k\":1}");
+    let shown = headers(&view, &envelope(), Dialect::Amq);
+    for (name, value) in [
+        ("content-type", "application/json"),
+        ("correlation-id", "\0\u{fffd}"),
+        ("reply-to", "/topic/r.x"),
+        ("type", "s"),
+        ("JMSXGroupID", "g"),
+        ("JMSXGroupSeq", "2"),
+        ("JMSMessageID", "m"),
+        ("i", "-5"),
+        ("b", "true"),
+        ("d", "1.5"),
+        ("a b", "v"),
+    ] {
+        assert_eq!(find(&shown, name), Some(value), "{name}");
+    }
+}
+
+#[test]
 fn what_is_no_message_is_a_body_and_what_is_no_destination_stays_text() {
     assert_eq!(&*read(b"\x09garbage").body, b"\x09garbage");
     let bytes = message("reply-to:/queue/*\n", b"");
@@ -118,6 +173,7 @@ fn a_view_becomes_headers_and_no_property_forges_one() {
         correlation_id: Some(Cow::Borrowed(b"c")),
         subject: Some("s".into()),
         group: Some("g".into()),
+        message_id: Some("m".into()),
         reply_to: Some(ReplyTo::Address {
             address: address("r"),
             routing: None,
@@ -138,6 +194,7 @@ fn a_view_becomes_headers_and_no_property_forges_one() {
         ("correlation-id", "c"),
         ("type", "s"),
         ("JMSXGroupID", "g"),
+        ("JMSMessageID", "m"),
         ("reply-to", "r"),
         ("persistent", "true"),
         ("priority", "7"),
@@ -149,5 +206,5 @@ fn a_view_becomes_headers_and_no_property_forges_one() {
     ] {
         assert_eq!(find(&shown, name), Some(value), "{name}");
     }
-    assert_eq!(shown.len(), 12, "{shown:?}");
+    assert_eq!(shown.len(), 13, "{shown:?}");
 }

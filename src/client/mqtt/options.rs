@@ -5,8 +5,8 @@ use ternmq_mqtt::{
     Version,
 };
 
-use super::error::ClientError;
-use super::message::Message;
+use crate::client::error::ClientError;
+use crate::client::message::Message;
 
 /// Server and CONNECT.
 #[derive(Debug, Clone)]
@@ -64,12 +64,7 @@ impl Options {
     /// Host and port as they are written.
     #[must_use]
     pub fn server(&self) -> String {
-        let (host, port) = (&self.host, self.port);
-        if host.contains(':') {
-            format!("[{host}]:{port}")
-        } else {
-            format!("{host}:{port}")
-        }
+        crate::client::server(&self.host, self.port)
     }
 
     /// Gives `send` the CONNECT packet.

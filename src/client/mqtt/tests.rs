@@ -2,6 +2,7 @@ use bytes::Bytes;
 use ternmq_mqtt::{Connect, Framed, Packet, PropertyId, frame};
 
 use super::*;
+use crate::client::{Properties, QoS};
 
 fn message(qos: QoS) -> Message {
     Message {
@@ -20,7 +21,7 @@ fn message(qos: QoS) -> Message {
                 ("a".to_owned(), "b".to_owned()),
                 ("a".to_owned(), "c".to_owned()),
             ],
-            subscription_ids: Vec::new(),
+            ..Properties::default()
         },
     }
 }
