@@ -153,9 +153,14 @@ impl Broker {
         if self.expire_if_due(id, piece, pass) {
             return;
         }
-        if let Some((consumer, count)) = self.offer(id, piece) {
+        let turn = self.queues.get_mut(&id);
+        let turn = turn.and_then(|queue| queue.next_turn(&mut self.consumers, piece));
+        if let Some((consumer, count)) = turn {
+            let count = self.offer(id, Piece { count, ..piece }, consumer);
             let count = pass.spend(count);
-            self.hand_out(id, Piece { count, ..piece }, consumer, pass);
+            if count > 0 {
+                self.hand_out(id, Piece { count, ..piece }, consumer, pass);
+            }
         }
     }
 }

@@ -130,6 +130,8 @@ impl Amqp {
             }
             Event::Close(_) => {
                 self.seal(turn);
+                // Who has heard our close may come again at once.
+                self.claim = None;
                 return Err(Ended::Goodbye);
             }
             // The others are of the client's side, or want nothing of us: a sender that settles what

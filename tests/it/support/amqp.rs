@@ -1,7 +1,17 @@
 //! AMQP 1.0 on the wire, written from the specification for these tests: values, frames, messages.
 //!
 //! What is written has the widest encoding of its type, except where there is only one; what is read
-//! may have any.
+//! may have any. [`Composite`] names fields as the specification does, [`Amqp`] is a client of one
+//! thread.
+
+mod client;
+mod composite;
+
+pub(crate) use client::{
+    AMQP, Amqp, SASL, begin, body_of, credit, encoded, first, frame, message, receiver, sender,
+    windows,
+};
+pub(crate) use composite::Composite;
 
 /// A value of the type system (Ty 1.6).
 #[derive(Clone, PartialEq, Debug)]
@@ -23,7 +33,8 @@ pub(crate) enum Value {
     Map(Vec<(Value, Value)>),
     Array(Vec<Value>),
     Described(Box<Value>, Box<Value>),
-    /// A type that no test looks into: its constructor and its bytes.
+    /// A type that no test looks into, or bytes that are no value at all: a constructor and what
+    /// follows it.
     Other(u8, Vec<u8>),
 }
 
@@ -91,6 +102,14 @@ impl Value {
     pub(crate) fn code(&self) -> u64 {
         match self {
             Self::Described(code, _) => code.as_number(),
+            other => panic!("{other:?} is not described"),
+        }
+    }
+
+    /// What is described.
+    pub(crate) fn content(&self) -> &Self {
+        match self {
+            Self::Described(_, value) => value,
             other => panic!("{other:?} is not described"),
         }
     }
@@ -168,11 +187,11 @@ impl Value {
                 let descriptor = Self::take(bytes);
                 Self::Described(Box::new(descriptor), Box::new(Self::take(bytes)))
             }
-            code => Self::content(code, bytes),
+            code => Self::take_content(code, bytes),
         }
     }
 
-    fn content(code: u8, bytes: &mut &[u8]) -> Self {
+    fn take_content(code: u8, bytes: &mut &[u8]) -> Self {
         match code {
             0x40 => Self::Null,
             0x41 => Self::Bool(true),
@@ -206,7 +225,7 @@ impl Value {
                 let mut body = sized_part(code, bytes);
                 let count = counted(code, &mut body);
                 let element = take(&mut body, 1)[0];
-                let elements = (0..count).map(|_| Self::content(element, &mut body));
+                let elements = (0..count).map(|_| Self::take_content(element, &mut body));
                 Self::Array(elements.collect())
             }
             _ => {

@@ -106,6 +106,8 @@ impl Connection {
             (Phase::Open, Performative::Begin(begin)) => {
                 self.take_begin(channel, &begin, out).map(Some)
             }
+            // It belongs to no session, so none can be missing.
+            (Phase::Open, Performative::Open(_)) => Err(Error::IllegalState("T 2.4.1")),
             (Phase::Open, performative) => {
                 let id = self.remote_session(channel);
                 let id = id.ok_or(Error::NotBegun)?;

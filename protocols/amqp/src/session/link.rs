@@ -1,6 +1,6 @@
 //! One link: who calls it what, its credit and the delivery that is under way.
 
-use super::tags::Tags;
+use super::tags::{Tag, Tags};
 use crate::error::Error;
 use crate::performative::{Attach, LinkFlow, ReceiverSettles, Role, SenderSettles};
 
@@ -19,6 +19,7 @@ pub(crate) enum LinkState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Partial {
     pub(crate) id: u32,
+    pub(super) tag: Tag,
     pub(crate) settled: bool,
     pub(crate) format: u32,
     /// Bytes of it so far.

@@ -3,6 +3,7 @@
 use super::Session;
 use super::deliveries::{Deliveries, Found};
 use super::link::{LinkState, Partial};
+use super::tags::Tag;
 use crate::error::{Error, Section};
 use crate::performative::{Disposition, ReceiverSettles, Role, SenderSettles, Transfer};
 
@@ -66,6 +67,7 @@ impl Session {
     fn begin_delivery(&mut self, handle: u32, transfer: &Transfer<'_>) -> Result<Partial, Error> {
         let id = transfer.delivery_id.ok_or(Error::NotAllowed(TRANSFER))?;
         let tag = transfer.delivery_tag.ok_or(Error::NotAllowed(TRANSFER))?;
+        let tag = Tag::new(tag);
         let received = self.received.get_or_insert_with(|| Deliveries::new(id));
         if received.next_id() != id {
             return Err(Error::NotAllowed("T 2.6.12"));
@@ -85,6 +87,7 @@ impl Session {
         }
         Ok(Partial {
             id,
+            tag,
             settled,
             format: transfer.message_format.unwrap_or(0),
             bytes: 0,
@@ -94,8 +97,10 @@ impl Session {
     /// A further transfer of a delivery: it says nothing else than the first.
     fn goes_on(partial: Partial, transfer: &Transfer<'_>) -> Result<Partial, Error> {
         let same_id = transfer.delivery_id.is_none_or(|id| id == partial.id);
+        let tag = transfer.delivery_tag.map(Tag::new);
+        let same_tag = tag.is_none_or(|tag| tag == partial.tag);
         let format = transfer.message_format.unwrap_or(partial.format);
-        if !same_id || format != partial.format {
+        if !same_id || !same_tag || format != partial.format {
             return Err(Error::NotAllowed(TRANSFER));
         }
         Ok(Partial {

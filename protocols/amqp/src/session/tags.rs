@@ -21,7 +21,7 @@ const FEW: usize = 64;
 
 /// A tag, as text and a number at its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Tag {
+pub(super) struct Tag {
     len: usize,
     head: [u8; HEAD],
     number: u64,
@@ -50,7 +50,7 @@ pub(crate) struct Tags {
 
 impl Tag {
     /// Of at most 32 bytes.
-    fn new(bytes: &[u8]) -> Self {
+    pub(super) fn new(bytes: &[u8]) -> Self {
         let cut = bytes.len().saturating_sub(COUNTED);
         let (text, counted) = bytes.split_at_checked(cut).unwrap_or_default();
         let mut head = [0; HEAD];
@@ -82,8 +82,8 @@ impl Tag {
 impl Tags {
     /// Notes the tag of a delivery, the newest of `deliveries`; false if one that is not settled
     /// has it.
-    pub(super) fn note(&mut self, tag: &[u8], deliveries: &Deliveries) -> bool {
-        let (tag, delivery) = (Tag::new(tag), deliveries.newest());
+    pub(super) fn note(&mut self, tag: Tag, deliveries: &Deliveries) -> bool {
+        let delivery = deliveries.newest();
         let follows = self.last.is_some_and(|(first, run)| {
             let n = Some(u64::from(run.n));
             tag.behind(first) == n && delivery.checked_sub(run.delivery) == n

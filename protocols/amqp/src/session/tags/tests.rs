@@ -26,7 +26,7 @@ impl Both {
         let is_free = self.open.iter().all(|(_, open)| open != tag);
         let id = self.deliveries.next_id();
         self.deliveries.push(0, id.into());
-        let taken = self.tags.note(tag, &self.deliveries);
+        let taken = self.tags.note(Tag::new(tag), &self.deliveries);
         assert_eq!(taken, is_free, "{tag:02x?}");
         self.open.push((id, tag.to_vec()));
         if !taken {
