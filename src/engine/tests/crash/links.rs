@@ -410,7 +410,7 @@ pub(super) fn found(world: &World, history: &History) -> Result<Truth, String> {
     settle(world);
     let answers = asking.client.take().answers;
     for ((at, plan), (_, answer)) in PLANS.iter().enumerate().zip(answers) {
-        let Answer::Found(subscription) = answer else {
+        let Answer::Found { subscription, .. } = answer else {
             continue;
         };
         let mut filters = plan.filters.into_iter();

@@ -100,6 +100,8 @@ pub(super) enum Change {
 pub(super) struct History {
     base: Truth,
     changes: Vec<Change>,
+    /// Whether each of them leaves something in the log; nothing is promised of the others (L1).
+    journalled: Vec<bool>,
     /// So many of them cannot be taken back (law L1).
     sure: usize,
     /// Which change a message was published with.
@@ -110,6 +112,12 @@ pub(super) struct History {
     /// What happened, and how often.
     pub(super) counts: BTreeMap<&'static str, usize>,
     pub(super) faults: Vec<String>,
+}
+
+impl Subscription {
+    fn takes(&self, topic: &str) -> bool {
+        self.filter == "n.#" || self.filter == topic
+    }
 }
 
 impl Truth {
@@ -131,8 +139,8 @@ impl Truth {
                 ids,
                 durable,
             } => {
-                let matching = |to: &&mut Subscription| to.filter == "n.#" || to.filter == *topic;
-                for to in self.subscriptions.values_mut().filter(matching) {
+                let all = self.subscriptions.values_mut();
+                for to in all.filter(|to| to.takes(topic)) {
                     let kept = Kept {
                         durable: *durable,
                         ..Kept::default()
@@ -181,6 +189,22 @@ impl Truth {
         }
     }
 
+    /// Whether a command leaves something in the log (law L9).
+    fn journals(&self, change: &Change) -> bool {
+        match change {
+            Change::Join(at, _) | Change::End(at) => PLANS[*at].durable,
+            Change::Publish { topic, durable, .. } => {
+                let mut there = self.subscriptions.iter();
+                *durable && there.any(|(at, to)| PLANS[*at].durable && to.takes(topic))
+            }
+            Change::Settle { at, ids, .. } => {
+                let there = self.subscriptions.get(at);
+                let kept = |id| there.and_then(|there| there.messages.get(id));
+                PLANS[*at].durable && ids.iter().filter_map(kept).any(|kept| kept.durable)
+            }
+        }
+    }
+
     /// What a crash leaves of it.
     fn durable(&self) -> Self {
         let mut left = self.clone();
@@ -196,6 +220,7 @@ impl Truth {
 impl History {
     /// A command is given; returns its number.
     pub(super) fn add(&mut self, change: Change) -> usize {
+        self.journalled.push(self.now.journals(&change));
         self.now.apply(&change);
         let at = self.changes.len();
         if let Change::Publish { ids, .. } = &change {
@@ -205,14 +230,16 @@ impl History {
         at
     }
 
-    /// A command was answered, so that nothing up to it can be taken back.
+    /// A command was answered, so that nothing up to it can be taken back if it is in the log.
     pub(super) fn answered(&mut self, at: usize) {
-        self.sure = self.sure.max(at + 1);
+        if self.journalled[at] {
+            self.sure = self.sure.max(at + 1);
+        }
     }
 
     /// A message of a subscription came.
     pub(super) fn delivered(&mut self, at: usize, id: u64, failures: u32, note: Option<&Note>) {
-        if let Some(published) = self.published.get(&id) {
+        if let Some(published) = self.published.get(&id).filter(|_| PLANS[at].durable) {
             self.answered(*published);
         }
         let there = self.now.subscriptions.get(&at);
