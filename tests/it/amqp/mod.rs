@@ -6,6 +6,7 @@ mod connection;
 mod encodings;
 mod frames;
 mod handshake;
+mod hostile;
 mod idle;
 mod links;
 mod parts;
