@@ -243,6 +243,8 @@ pub enum Source {
     },
     /// A subscription with a name (JMS durable and shared ones), made if there is none.
     Subscription(NamedSubscription),
+    /// The anycast queue of the address if it has one, else the subscription with a name.
+    UntypedSubscription(NamedSubscription),
 }
 
 /// A subscription that consumers join by its name. Its queue is an ordinary multicast one, which

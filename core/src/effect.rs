@@ -175,7 +175,14 @@ pub enum Answer {
     /// A publish would find its destination.
     Prepared,
     /// A named subscription exists.
-    Found(NamedSubscription),
+    Found {
+        /// What it is.
+        subscription: NamedSubscription,
+        /// It does not take what its consumer's own connection publishes: whoever joins it without
+        /// saying so as well wants another
+        /// ([`ConsumeOptions::no_local`](crate::command::ConsumeOptions::no_local)).
+        no_local: bool,
+    },
     /// Deliveries or a lease are settled.
     Settled,
     /// A lease was extended.

@@ -198,13 +198,18 @@ impl Broker {
         let Some((queue, named)) = named else {
             return pass.refuse(id, Some(token), Refusal::NoDestination);
         };
-        let found = NamedSubscription {
+        let subscription = NamedSubscription {
             queue: name,
             filter: named.filter.clone(),
             durable: queue.durable,
             shared: named.shared,
         };
-        pass.answer(id, Some(token), AT_END, Answer::Found(found));
+        let no_local = named.no_local;
+        let found = Answer::Found {
+            subscription,
+            no_local,
+        };
+        pass.answer(id, Some(token), AT_END, found);
     }
 
     /// Ends a named subscription that nobody consumes from.

@@ -68,6 +68,12 @@ impl Broker {
             Source::Anycast(address) => self.anycast_to_consume(address, id, pass),
             Source::Multicast(filter) => self.subscription_queue(id, filter, not_from),
             Source::Subscription(named) => self.join_named(id, named, no_local, pass),
+            Source::UntypedSubscription(named) => match named.filter.to_address() {
+                Some(address) if self.has_anycast(&address) => {
+                    self.anycast_to_consume(&address, id, pass)
+                }
+                _ => self.join_named(id, named, no_local, pass),
+            },
             Source::Queue { address, queue } => self.named_queue(address, queue, Some(id)),
             Source::Untyped(filter) => match filter.to_address() {
                 Some(address) if self.takes_anycast(&address) => {
@@ -76,6 +82,11 @@ impl Broker {
                 _ => self.subscription_queue(id, filter, not_from),
             },
         }
+    }
+
+    fn has_anycast(&self, address: &Address) -> bool {
+        let state = self.addresses.get(address);
+        state.is_some_and(|state| state.has_anycast())
     }
 
     /// An untyped consumer takes the anycast queue if there is one or nothing exists.
@@ -167,6 +178,8 @@ impl Broker {
             links: Links::default(),
         });
         if let Some(queue) = self.queues.get_mut(&queue) {
+            // What came back need not go to whom it came from (law L11).
+            queue.paused_until_ms = 0;
             queue.ready.admit(priority);
             queue.ready.push_back(&mut self.consumers, consumer);
         }
@@ -205,9 +218,13 @@ impl Broker {
 
     /// A subscription is there for its consumers: they cannot but take what is theirs.
     fn may_be_browsed(&self, source: &Source, queue: QueueId) -> bool {
-        let queue = self.queues.get(&queue);
-        let named = !matches!(source, Source::Subscription(_));
-        named && queue.is_some_and(|queue| queue.is_addressable())
+        let by_name = matches!(
+            source,
+            Source::Subscription(_) | Source::UntypedSubscription(_)
+        );
+        self.queues
+            .get(&queue)
+            .is_some_and(|queue| queue.is_addressable() && !(by_name && queue.kind == Kind::Named))
     }
 
     /// Takes a consumer away from its queue and its lane; what it holds must be gone before.

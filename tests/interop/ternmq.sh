@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# ternmq pub and ternmq sub: with mosquitto's clients through the broker under test, and against a
+# ternmq pub and ternmq sub, over MQTT and AMQP: with mosquitto's clients through the broker under test, and against a
 # mosquitto broker that this driver starts.
 source "$(dirname "$0")/lib.sh"
 
@@ -150,6 +150,43 @@ is_not_allowed() {
   grep -q 'not authorized (0x87)' output
 }
 
+# With AMQP on one side, and mosquitto's clients on the other: MQTT's a/b is AMQP's a.b.
+amqp() { TERNMQ_URL=amqp://$HOST:$AMQP_PORT "$TERNMQ" "$@"; }
+
+amqp_sub_hears_mosquitto_pub() {
+  amqp sub --verbose "interop.$run_id.heard" --topic --timeout 10s --count 1 --format '{topic} {body}' >seen 2>said &
+  listener=$!
+  await said 'subscribed to'
+  mosquitto_pub -h "$HOST" -p "$MQTT_PORT" -t "interop/$run_id/heard" -q 1 -m 21.5
+  wait "$listener"
+  equal "interop.$run_id.heard 21.5" "$(cat seen)"
+}
+
+mosquitto_sub_hears_amqp_pub() {
+  stdbuf -oL mosquitto_sub -h "$HOST" -p "$MQTT_PORT" -t "interop/$run_id/said" -q 1 -C 1 -W 10 -d -F 'MSG %p' \
+    >seen 2>&1 &
+  listener=$!
+  await seen 'Subscribed \(mid'
+  amqp pub "interop.$run_id.said" 21.5 --topic
+  wait "$listener"
+  equal 'MSG 21.5' "$(grep '^MSG' seen)"
+}
+
+amqp_keeps_order() {
+  local queue=interop.$run_id.order
+  seq 1 5000 | amqp pub "$queue" --lines --queue
+  amqp sub "$queue" --queue --count 5000 --timeout 10s --format '{body}' >seen
+  cmp <(seq 1 5000) seen
+}
+
+amqp_carries_a_large_body() {
+  local queue=interop.$run_id.large
+  head -c 1048576 /dev/urandom >sent
+  amqp pub "$queue" --file sent --queue
+  amqp sub "$queue" --queue --count 1 --timeout 10s --format '{body}\c' >seen
+  cmp sent seen
+}
+
 if [[ ! -x ${TERNMQ-} ]]; then
   echo "FAIL ternmq: ${TERNMQ-the binary} is missing: cargo build --release"
   exit
@@ -167,6 +204,13 @@ for version in "${versions[@]}"; do
     check "$version: mosquitto_sub hears pub at QoS $qos" is_heard_by_mosquitto_sub "$version" "$qos"
   done
 done
+
+if [[ -n ${AMQP_PORT-} ]]; then
+  check "AMQP: sub hears mosquitto_pub" amqp_sub_hears_mosquitto_pub
+  check "AMQP: mosquitto_sub hears pub" mosquitto_sub_hears_amqp_pub
+  check "AMQP: 5,000 lines keep their order through a queue" amqp_keeps_order
+  check "AMQP: a MiB arrives whole" amqp_carries_a_large_body
+fi
 
 broker
 export TERNMQ_URL=mqtt://$HOST:$other_port

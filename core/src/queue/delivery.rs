@@ -35,22 +35,19 @@ impl Broker {
     /// Hands out what is available in a queue until nobody wants more, shows the browsers what is left,
     /// and says so to those who asked.
     pub(crate) fn pump(&mut self, id: QueueId, pass: &mut Pass<'_>) {
-        if let Some(queue) = self.queues.get_mut(&id) {
-            queue.listed = false;
-        }
-        // A deadline lists it again when a pause is over.
-        let served = self.is_paused(id) || self.serve(id, pass);
-        if served && self.browse(id, pass) {
-            self.end_drains(id, pass);
-        } else {
+        let Some(queue) = self.queues.get_mut(&id) else {
+            return;
+        };
+        queue.listed = false;
+        let plain = queue.uncommon.is_none();
+        // A deadline lists it again when a pause is over (law L11).
+        let paused = queue.paused_until_ms > self.now.mono_ms;
+        let served = paused || self.serve(id, pass);
+        if !served || !(plain || self.browse(id, pass)) {
             self.list(id);
+        } else if !plain {
+            self.end_drains(id, pass);
         }
-    }
-
-    /// Whether a queue waits for the floor of law L11.
-    pub(crate) fn is_paused(&self, id: QueueId) -> bool {
-        let queue = self.queues.get(&id);
-        queue.is_some_and(|queue| queue.paused_until_ms > self.now.mono_ms)
     }
 
     /// Hands out until nobody wants more. False if the units did not reach (law L21).

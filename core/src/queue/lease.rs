@@ -40,9 +40,10 @@ impl Broker {
         let queue = match receive.source {
             Source::Anycast(address) => self.anycast_to_consume(&address, id, pass),
             Source::Queue { address, queue } => self.named_queue(&address, &queue, Some(id)),
-            Source::Multicast(_) | Source::Untyped(_) | Source::Subscription(_) => {
-                Err(Refusal::WrongRoutingType)
-            }
+            Source::Multicast(_)
+            | Source::Untyped(_)
+            | Source::Subscription(_)
+            | Source::UntypedSubscription(_) => Err(Refusal::WrongRoutingType),
         };
         let queue_id = match queue {
             Ok(queue) => queue,

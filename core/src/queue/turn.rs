@@ -36,30 +36,27 @@ impl Broker {
             if queue.is_waiters_turn() {
                 return Taker::Waiter;
             }
-            if queue.ready.is_empty() {
+            let Some((consumer, count)) = queue.next_turn(&mut self.consumers, piece) else {
                 return Taker::Nobody;
-            }
-            if let Some((consumer, count)) = self.offer(id, piece) {
+            };
+            let count = self.offer(id, Piece { count, ..piece }, consumer);
+            if count > 0 {
                 return Taker::Consumer(consumer, count);
             }
         }
     }
 
-    /// Offers a piece to the consumer whose turn it is: it and how many it gets, or nobody if it
-    /// cannot take any and is parked.
-    pub(crate) fn offer(&mut self, id: QueueId, piece: Piece) -> Option<(ConsumerRef, u32)> {
-        let queue = self.queues.get_mut(&id)?;
-        let level = queue.ready.level()?;
-        let consumer = queue.ready.pop_front(&mut self.consumers)?;
-        let count = queue.share(piece, level);
-        let count = self.readiness(consumer, Piece { count, ..piece });
-        if count == 0 {
-            return None;
+    /// Offers a piece to a consumer that has left the line: how many messages it gets, for which it
+    /// joins the line again. If it cannot take any it is parked.
+    pub(crate) fn offer(&mut self, id: QueueId, piece: Piece, consumer: ConsumerRef) -> u32 {
+        let count = self.readiness(consumer, piece);
+        if count > 0
+            && let Some(queue) = self.queues.get_mut(&id)
+        {
+            queue.ready.push_back(&mut self.consumers, consumer);
+            queue.turn += 1;
         }
-        let queue = self.queues.get_mut(&id)?;
-        queue.ready.push_back(&mut self.consumers, consumer);
-        queue.turn += 1;
-        Some((consumer, count))
+        count
     }
 
     /// The turn of the receives: the first gets the next messages.
@@ -99,6 +96,18 @@ impl Queue {
             0 => self.turn >= level.len,
             priority => priority < 0,
         })
+    }
+
+    /// Takes the consumer whose turn it is out of the line; says how many messages of a piece are its
+    /// share.
+    pub(crate) fn next_turn(
+        &mut self,
+        table: &mut Slots<Consumer>,
+        piece: Piece,
+    ) -> Option<(ConsumerRef, u32)> {
+        let level = self.ready.level()?;
+        let consumer = self.ready.pop_front(table)?;
+        Some((consumer, self.share(piece, level)))
     }
 
     /// How many messages of a piece one of the consumers of a level gets.

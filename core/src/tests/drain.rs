@@ -156,7 +156,7 @@ fn r47_l21_drain_is_not_answered_while_units_are_missing() {
     );
 }
 
-// Mutant: `is_paused` always false.
+// Mutant: `paused` false in `pump`.
 #[test]
 fn r47_l11_drain_finds_nothing_in_a_queue_that_pauses() {
     let mut shell = Shell::new();

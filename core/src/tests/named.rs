@@ -9,7 +9,7 @@ use crate::command::{
 };
 use crate::effect::{Answer, ConsumerEnd, Effect};
 use crate::error::{Limit, Refusal};
-use crate::ids::{ConnectionId, ConsumerKey};
+use crate::ids::{ConnectionId, ConsumerKey, Token};
 use crate::record::{DELETE_QUEUE, PUT_QUEUE};
 use crate::testing::{
     SENDER, Shell, address, answers, bind_queue, bodies, check, conn, consume, durable,
@@ -84,7 +84,7 @@ fn look_up(shell: &mut Shell, name: &str) -> Option<NamedSubscription> {
     let queue = queue_name(name);
     let effects = shell.run(conn(9), vec![Command::LookUp { queue, token }]);
     match answers(&effects)[..] {
-        [Answer::Found(found)] => Some(found.clone()),
+        [Answer::Found { subscription, .. }] => Some(subscription.clone()),
         _ => {
             assert_eq!(refusal(&effects), Some(Refusal::NoDestination));
             None
@@ -287,6 +287,11 @@ fn r83_changed_subscription_is_made_anew_if_it_is_idle_and_refused_if_not() {
     publish(&mut shell, SENDER, "t", &["old"]);
     assert_eq!(join_no_local(&mut shell, conn(2), 1, source), None);
     assert_eq!(shell.broker.counts().messages, 0);
+    // Whoever looks it up hears of it, and can join it as it is.
+    let (queue, token) = (queue_name("s"), Token(77));
+    let effects = shell.run(conn(9), vec![Command::LookUp { queue, token }]);
+    let found = answers(&effects);
+    assert!(matches!(found[..], [Answer::Found { no_local: true, .. }]));
 }
 
 /// Mutants caught: `is_consumed` that is never true; a queue that is no subscription deleted.
@@ -356,7 +361,7 @@ fn r83_others_consume_a_subscription_by_its_name_if_nobody_has_it() {
         max_bytes: 100,
         wait_ms: 0,
         lease_ms: 10,
-        token: crate::ids::Token(77),
+        token: Token(77),
     });
     assert_eq!(leased(&shell.run(conn(3), vec![receive])).len(), 1);
     check(&shell.broker);

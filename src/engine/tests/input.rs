@@ -81,8 +81,10 @@ fn tags(a: u16, b: u16) -> Tags {
 }
 
 fn outcome(n: u16) -> Outcome {
-    match n % 5 {
+    match n % 7 {
         0 => Outcome::Released,
+        5 => Outcome::Undeliverable { failed: false },
+        6 => Outcome::Undeliverable { failed: true },
         1 => Outcome::Failed { delay_ms: None },
         2 => Outcome::Failed { delay_ms: Some(50) },
         3 => Outcome::Rejected,
@@ -120,12 +122,19 @@ fn target(n: u16) -> BindTarget {
 fn source(n: u16) -> Source {
     let address = Address::parse(&name(n), Dialect::Canonical, 4_096).unwrap();
     match n % 6 {
-        5 => Source::Subscription(NamedSubscription {
-            queue: (&address).into(),
-            filter: some_filter(n / 6),
-            durable: !n.is_multiple_of(4),
-            shared: n.is_multiple_of(7),
-        }),
+        5 => {
+            let named = NamedSubscription {
+                queue: (&address).into(),
+                filter: some_filter(n / 6),
+                durable: !n.is_multiple_of(4),
+                shared: n.is_multiple_of(7),
+            };
+            if n.is_multiple_of(5) {
+                Source::UntypedSubscription(named)
+            } else {
+                Source::Subscription(named)
+            }
+        }
         0 => Source::Multicast(some_filter(n / 5)),
         1 => Source::Untyped(some_filter(n / 5)),
         2 => Source::Queue {
@@ -169,6 +178,29 @@ fn some_publish(a: u16, b: u16, token: Option<Token>) -> Command {
     })
 }
 
+fn some_bind(a: u16, b: u16, token: Option<Token>) -> Command {
+    Command::Bind {
+        requests: (0..b % 6)
+            .map(|n| BindRequest {
+                target: target(a.wrapping_add(n)),
+                options: BindOptions {
+                    qos: u8::from(!a.is_multiple_of(3)),
+                    queued: b.is_multiple_of(2),
+                    no_local: a.is_multiple_of(5),
+                    retain_as_published: a.is_multiple_of(7),
+                    id: u32::from(b % 3),
+                },
+                retained: if a.is_multiple_of(2) {
+                    RetainedReplay::Always
+                } else {
+                    RetainedReplay::IfNew
+                },
+            })
+            .collect(),
+        token,
+    }
+}
+
 /// A command of a connection, if the operation is one.
 fn command((kind, a, b): Op, peer: &mut Peer) -> Option<Command> {
     Some(match kind % 18 {
@@ -182,7 +214,12 @@ fn command((kind, a, b): Op, peer: &mut Peer) -> Option<Command> {
                 SettleMode::Explicit
             },
             prefetch: u32::from(b % 100),
-            options: ConsumeOptions::default(),
+            options: ConsumeOptions {
+                until: if a.is_multiple_of(5) { 3 } else { Tag::MAX },
+                browse: a.is_multiple_of(7),
+                no_local: b.is_multiple_of(6),
+                priority: i32::from(a % 3) - 1,
+            },
             token: peer.token(),
         }),
         5 | 6 => Command::Settle(Settle {
@@ -207,26 +244,7 @@ fn command((kind, a, b): Op, peer: &mut Peer) -> Option<Command> {
             will: None,
             token: peer.token(),
         }),
-        8 => Command::Bind {
-            requests: (0..b % 6)
-                .map(|n| BindRequest {
-                    target: target(a.wrapping_add(n)),
-                    options: BindOptions {
-                        qos: u8::from(!a.is_multiple_of(3)),
-                        queued: b.is_multiple_of(2),
-                        no_local: a.is_multiple_of(5),
-                        retain_as_published: a.is_multiple_of(7),
-                        id: u32::from(b % 3),
-                    },
-                    retained: if a.is_multiple_of(2) {
-                        RetainedReplay::Always
-                    } else {
-                        RetainedReplay::IfNew
-                    },
-                })
-                .collect(),
-            token: peer.token(),
-        },
+        8 => some_bind(a, b, peer.token()),
         9 => Command::Unbind {
             filters: (0..b % 3).map(|n| target(a.wrapping_add(n))).collect(),
             token: peer.token(),

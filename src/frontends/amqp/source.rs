@@ -28,20 +28,23 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    /// The subscription that outlives the link.
-    pub(super) fn durable(&self) -> Option<&command::NamedSubscription> {
+    fn named(&self) -> Option<&command::NamedSubscription> {
         match &self.from {
-            command::Source::Subscription(named) if named.durable => Some(named),
+            command::Source::Subscription(named) | command::Source::UntypedSubscription(named) => {
+                Some(named)
+            }
             _ => None,
         }
     }
 
+    /// The subscription that outlives the link, unless its address turns out to be a queue.
+    pub(super) fn durable(&self) -> Option<&command::NamedSubscription> {
+        self.named().filter(|named| named.durable)
+    }
+
     /// Whether a capability is in effect.
     pub(super) fn has(&self, capability: &str) -> bool {
-        let shared = match &self.from {
-            command::Source::Subscription(named) => named.shared,
-            _ => false,
-        };
+        let shared = self.named().is_some_and(|named| named.shared);
         let is = |routing| self.routing == Some(routing);
         match capability {
             "queue" => is(RoutingType::Anycast),
@@ -105,14 +108,14 @@ impl Amqp {
         let invalid = |error: AddressError| (error.condition(), error.to_string());
         let found = self.options.names.source(address).map_err(invalid)?;
         let asked = routing(source.capabilities);
-        let mut kind = asked.or(found.routing);
+        let mut typed = asked.or(found.routing);
         if found.name.to_address().is_none() {
             // Only subscriptions have wildcards.
-            kind = kind.or(Some(RoutingType::Multicast));
+            typed = typed.or(Some(RoutingType::Multicast));
         }
         let shared = source.capabilities.contains("shared");
         let durable = source.durability != Durability::None;
-        let is_named = kind == Some(RoutingType::Multicast) && (shared || durable);
+        let is_named = typed != Some(RoutingType::Anycast) && (shared || durable);
         let from = if is_named && found.queue.is_none() {
             let kind = Kind {
                 durable,
@@ -120,13 +123,16 @@ impl Amqp {
                 global: source.capabilities.contains("global"),
             };
             let named = self.named_subscription(attach.name, kind, found.name)?;
-            command::Source::Subscription(named)
+            match typed {
+                None => command::Source::UntypedSubscription(named),
+                Some(_) => command::Source::Subscription(named),
+            }
         } else {
-            found.consumed(kind).map_err(invalid)?
+            found.consumed(typed).map_err(invalid)?
         };
         Ok(Wanted {
             from,
-            routing: kind,
+            routing: typed,
             temporary: None,
             no_local: false,
             browse: false,

@@ -94,8 +94,14 @@ impl Amqp {
         let Some(id) = self.links.id_of(key.0) else {
             return;
         };
-        let (named, attach) = match (answer, asked.read()) {
-            (Answer::Found(named), Some(attach)) => (named, attach),
+        let (named, no_local, attach) = match (answer, asked.read()) {
+            (
+                Answer::Found {
+                    subscription,
+                    no_local,
+                },
+                Some(attach),
+            ) => (subscription, no_local, attach),
             (answer, _) => return self.refuse_consumer(id, asked, &answer, turn),
         };
         let mut capabilities = Vec::new();
@@ -112,7 +118,7 @@ impl Amqp {
             from: command::Source::Subscription(named),
             routing: Some(RoutingType::Multicast),
             temporary: None,
-            no_local: false,
+            no_local,
             browse: false,
         };
         self.consume(key, &attach, &source, wanted, turn);

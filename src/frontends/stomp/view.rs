@@ -121,7 +121,10 @@ fn reply_to(text: Cow<'_, str>, dialect: Dialect) -> ReplyTo<'_> {
             Source::Multicast(filter) | Source::Subscription(NamedSubscription { filter, .. }) => {
                 Some((filter.to_address()?, Some(RoutingType::Multicast)))
             }
-            Source::Untyped(filter) => Some((filter.to_address()?, None)),
+            Source::Untyped(filter)
+            | Source::UntypedSubscription(NamedSubscription { filter, .. }) => {
+                Some((filter.to_address()?, None))
+            }
         }
     });
     match found {

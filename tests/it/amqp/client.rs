@@ -18,8 +18,8 @@ pub(crate) const DISPOSITION: u64 = 0x15;
 pub(crate) const DETACH: u64 = 0x16;
 pub(crate) const END: u64 = 0x17;
 
-/// The handle of the link on which it sends.
-const SENDING: u32 = 99;
+/// The first handle of links on which it sends.
+const SENDING: u32 = 50;
 
 /// A connection.
 pub(crate) struct Client {
@@ -30,6 +30,8 @@ pub(crate) struct Client {
     received: u32,
     /// Deliveries and transfers that it has sent.
     sent: u32,
+    /// The handle of the next link on which it sends.
+    sending: u32,
     /// Transfers that came while something else was waited for.
     early: VecDeque<Frame>,
 }
@@ -109,6 +111,7 @@ impl Client {
             window,
             received: 0,
             sent: 0,
+            sending: SENDING,
             early: VecDeque::new(),
         };
         client.write(b"AMQP\0\x01\0\0").await;
@@ -436,17 +439,18 @@ impl Client {
             };
             told += last - first + 1;
         }
-        self.detach(SENDING, true).await;
+        self.detach(self.sending, true).await;
     }
 
     /// The same without hearing of it; the link stays.
     pub(crate) async fn fill_without_waiting(&mut self, address: &str, texts: &[&str]) {
         self.send(address, texts, true).await;
+        self.sending += 1;
     }
 
     async fn send(&mut self, address: &str, texts: &[&str], settled: bool) {
-        let name = format!("to {address}");
-        self.say_sender(SENDING, &name, address).await;
+        let name = format!("{} to {address}", self.sending);
+        self.say_sender(self.sending, &name, address).await;
         let answer = self.expect(ATTACH).await;
         assert!(!answer.field(6).is_null(), "{answer:?}");
         self.expect(FLOW).await;
@@ -456,7 +460,7 @@ impl Client {
                 sparse(
                     TRANSFER,
                     &[
-                        (0, Value::Uint(SENDING)),
+                        (0, Value::Uint(self.sending)),
                         (1, Value::Uint(self.sent)),
                         (2, Value::Binary(self.sent.to_be_bytes().to_vec())),
                         (3, Value::Uint(0)),

@@ -3,6 +3,7 @@
 
 mod client;
 mod connection;
+mod conversion;
 mod encodings;
 mod frames;
 mod handshake;
@@ -24,7 +25,7 @@ use std::io;
 use crate::support::amqp::{self, Amqp, Composite, Value, symbol, symbols};
 use crate::support::process::{Home, Process};
 
-pub(crate) use client::{Client, Message, accepted, released, source};
+pub(crate) use client::{Client, accepted, released, source};
 
 /// A server with this configuration.
 fn server(config: &str) -> Process {

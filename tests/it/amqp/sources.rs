@@ -246,3 +246,19 @@ async fn r83_another_address_makes_an_idle_subscription_anew() {
     assert_eq!(client.texts(1).await, ["new"]);
     assert_eq!(client.drained().await, 10);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r77_r83_what_is_durable_and_has_no_type_is_a_queue_if_there_is_one() {
+    let server = Server::start().await;
+    let mut client = Client::named(&server, "c", 100).await;
+    client.fill("queue://jobs", &["a"]).await;
+    client.receiver(0, "jobs", durable("jobs", &[])).await;
+    client.credit(0, 0, 1).await;
+    assert_eq!(client.message().await.text(), "a", "of the queue");
+    client.receiver(1, "news", durable("news", &[])).await;
+    client.detach(1, false).await;
+    client.fill("news", &["b"]).await;
+    client.receiver(1, "news", durable("news", &[])).await;
+    client.credit(1, 0, 1).await;
+    assert_eq!(client.message().await.text(), "b", "of the subscription");
+}

@@ -1,6 +1,7 @@
 //! `ternmq pub`, `ternmq sub` and `ternmq config check`: arguments in; lines, servers' answers and
 //! exit codes out.
 
+mod amqp;
 mod check;
 mod publish;
 mod strange_server;

@@ -92,7 +92,7 @@ fn r77_capability_prefix_and_what_is_there_say_what_is_consumed_in_this_order() 
     }
 }
 
-/// Mutants: the durable one without its kind; a queue that is called durable becomes one.
+/// Mutant: cut at the last `|`.
 #[test]
 fn r83_durable_and_shared_subscriptions_have_names() {
     let mut peer = Peer::new(100);
@@ -137,7 +137,12 @@ fn r83_durable_and_shared_subscriptions_have_names() {
             "plain",
             true,
             &[],
-            command::Source::Untyped(filter("jobs")),
+            command::Source::UntypedSubscription(NamedSubscription {
+                queue: queue("client.plain"),
+                filter: filter("jobs"),
+                durable: true,
+                shared: false,
+            }),
         ),
     ];
     for (handle, (text, link, durable, capabilities, expected)) in (0..).zip(cases) {
@@ -393,26 +398,31 @@ fn r84_a_link_without_source_finds_its_subscription_and_can_end_it() {
     let mut peer = Peer::new(100);
     let attach = Peer::attach(0, "sub|global", Source::default());
     let global = encoded(&["shared", "global"]);
-    let (found, token) = look_up(
+    let (named, token) = look_up(
         &mut peer,
         Attach {
             desired_capabilities: symbols(&global),
             ..attach
         },
     );
-    assert_eq!(found, queue("sub:global"));
+    assert_eq!(named, queue("sub:global"));
     peer.credit(0, 5, false);
     peer.ask();
     let source = NamedSubscription {
-        queue: found.clone(),
+        queue: named.clone(),
         filter: filter("news.#"),
         durable: true,
         shared: true,
     };
-    peer.answer(Some(token), Answer::Found(source.clone()));
+    let found = Answer::Found {
+        subscription: source.clone(),
+        no_local: true,
+    };
+    peer.answer(Some(token), found);
     let consume = peer.consume();
     assert_eq!(consume.source, command::Source::Subscription(source));
     assert_eq!(consume.options.until, 6);
+    assert!(consume.options.no_local, "else it would be made anew");
     peer.answer(consume.token, Answer::Consuming);
     assert_eq!(peer.hear(), [Heard::Attached(0, Some("news.>".into()))]);
     let detach = Detach {
@@ -423,7 +433,7 @@ fn r84_a_link_without_source_finds_its_subscription_and_can_end_it() {
     peer.say(Performative::Detach(detach));
     let asked = peer.ask();
     assert!(
-        matches!(&asked[..], [Command::Cancel { .. }, Command::Unsubscribe { queue, .. }] if *queue == found),
+        matches!(&asked[..], [Command::Cancel { .. }, Command::Unsubscribe { queue, .. }] if *queue == named),
         "{asked:?}"
     );
 }
