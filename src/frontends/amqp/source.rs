@@ -6,14 +6,11 @@ use ternmq_core::command::{self, RoutingType};
 
 use super::Amqp;
 use super::address::AddressError;
-use super::refuse::INVALID_FIELD;
+use super::refuse::{INVALID_FIELD, Refused};
 use super::subscription::Kind;
 use super::target::routing;
 use super::temporary::Temporary;
 use crate::frontends::Turn;
-
-/// Why there will be no link: condition and words.
-pub(super) type Refused = (&'static str, String);
 
 /// What a link shall consume.
 #[derive(Debug)]

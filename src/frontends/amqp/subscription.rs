@@ -17,9 +17,9 @@ use super::attach::Reply;
 use super::confirm::Expect;
 use super::consumer::{Consumer, ConsumerExpect, Modes};
 use super::links::Link;
-use super::refuse::INVALID_FIELD;
+use super::refuse::{INVALID_FIELD, Refused};
 use super::settle::default_outcome;
-use super::source::{Refused, Wanted};
+use super::source::Wanted;
 use crate::frontends::Turn;
 
 /// Which kind of subscription it is.

@@ -13,7 +13,7 @@ use super::confirm::Expect;
 use super::connect::ANONYMOUS_RELAY;
 use super::links::Link;
 use super::receive::Partial;
-use super::refuse::{INTERNAL, INVALID_FIELD, NOT_IMPLEMENTED, refusal};
+use super::refuse::{INTERNAL, INVALID_FIELD, NOT_IMPLEMENTED, Refused, refusal};
 use super::temporary::Temporary;
 use crate::frontends::Turn;
 
@@ -86,7 +86,7 @@ impl Amqp {
         &mut self,
         target: &Target<'_>,
         turn: &mut Turn<'_>,
-    ) -> Result<(Option<Place>, Option<Temporary>), (&'static str, String)> {
+    ) -> Result<(Option<Place>, Option<Temporary>), Refused> {
         if target.dynamic {
             let properties = target.dynamic_node_properties.as_ref();
             let made = self.make_temporary(target.capabilities, properties, turn)?;
