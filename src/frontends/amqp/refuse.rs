@@ -13,9 +13,6 @@ pub(super) const RESOURCE_LIMIT: &str = "amqp:resource-limit-exceeded";
 pub(super) const INTERNAL: &str = "amqp:internal-error";
 pub(super) const UNKNOWN_TRANSACTION: &str = "amqp:transaction:unknown-id";
 
-/// Why there will be no link: condition and words.
-pub(super) type Refused = (&'static str, String);
-
 /// The condition of a refusal.
 pub(super) fn condition(why: Refusal) -> &'static str {
     match why {

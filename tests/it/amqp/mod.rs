@@ -7,6 +7,7 @@ mod conversion;
 mod encodings;
 mod frames;
 mod handshake;
+mod hostile;
 mod idle;
 mod links;
 mod parts;
