@@ -4,6 +4,7 @@
 mod client;
 mod connection;
 mod encodings;
+mod foreign;
 mod frames;
 mod handshake;
 mod idle;
