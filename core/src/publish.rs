@@ -9,7 +9,7 @@ use crate::effect::Answer;
 use crate::error::{Limit, Refusal};
 use crate::ids::{ConnectionId, QueueId, Token};
 use crate::message::Run;
-use crate::queue::JOURNALLED;
+use crate::queue::{JOURNALLED, priority_flags};
 use crate::record;
 use crate::store::RunRef;
 
@@ -73,6 +73,10 @@ impl Broker {
             return Err(Some(Refusal::LimitReached(Limit::Retained)));
         }
         let route = self.plan(id, publish, pass).map_err(Some)?;
+        let priority = priority_flags(publish.run.envelope.priority);
+        for (_, flags) in &mut self.targets {
+            *flags |= priority;
+        }
         let bytes = record::message_bytes(&publish.run, self.targets.len()) + more;
         if (publish.may_be_journalled() || more > 0) && !pass.fits(bytes) {
             pass.out.needs = pass.out.needs.max(bytes);
@@ -174,7 +178,7 @@ impl Broker {
             } else {
                 flags
             };
-            queue.index.push(sequence, count, stored, 0, flags);
+            queue.append(sequence, count, (stored, 0), flags);
             let bounded = queue.is_bounded();
             self.counts.messages += u64::from(count);
             self.store.retain(stored, 0, count);
@@ -204,7 +208,7 @@ impl Broker {
         }
         queue.bytes += size;
         while let Some(queue) = self.queues.get_mut(&id).filter(|queue| queue.bytes > limit) {
-            let Some(piece) = queue.available(16) else {
+            let Some(piece) = queue.available_from(0, 16) else {
                 return;
             };
             queue.take(piece.sequence, piece.count);

@@ -12,7 +12,7 @@ use crate::broker::{Broker, Pass};
 use crate::effect::Delivery;
 use crate::ids::{ConsumerKey, QueueId};
 use crate::message::Run;
-use crate::queue::{JOURNALLED, RETAINED, granted_flag};
+use crate::queue::{JOURNALLED, RETAINED, granted_flag, priority_flags};
 use crate::record::{self, RefRecord};
 use crate::session::SessionRef;
 use crate::store::RunRef;
@@ -257,11 +257,12 @@ impl Broker {
         let sequence = queue.next;
         queue.next += 1;
         let durable_name = durable_name.filter(|&name| name != 0);
+        let kept = RETAINED | granted | priority_flags(run.envelope.priority);
         let flags = match durable_name {
-            Some(_) => RETAINED | JOURNALLED | granted,
-            None => RETAINED | granted,
+            Some(_) => kept | JOURNALLED,
+            None => kept,
         };
-        queue.index.push(sequence, 1, value.run, value.index, flags);
+        queue.append(sequence, 1, (value.run, value.index), flags);
         self.counts.messages += 1;
         self.store.retain(value.run, value.index, 1);
         self.watch_expiry(id, sequence, 1, &run);

@@ -178,6 +178,8 @@ impl Broker {
             links: Links::default(),
         });
         if let Some(queue) = self.queues.get_mut(&queue) {
+            // What came back need not go to whom it came from (law L11).
+            queue.paused_until_ms = 0;
             queue.ready.admit(priority);
             queue.ready.push_back(&mut self.consumers, consumer);
         }

@@ -3,6 +3,7 @@
 //!
 //! `TERNMQ_KILL_ROUNDS` is the number of kills, `TERNMQ_BIN` the binary, `TERNMQ_SEED` the moments.
 
+mod amqp;
 mod handshakes;
 
 use std::sync::atomic::AtomicBool;
@@ -10,18 +11,22 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use amqp::{Amqp, Books, is_condemned, is_judged};
+
 use crate::support::consumers::{Consumer, Shift};
 use crate::support::ledger::{Ledger, Message, Takes};
 use crate::support::process::{Home, Process, wait_until};
 use crate::support::publishers::{Plan, Publisher, Target};
 use crate::support::random::{Random, number};
 
-/// Even numbers go to every place of the multicast address, odd ones to the anycast queue.
+/// Even numbers go to every place of the multicast address, odd ones to the anycast queues in turn.
 fn target(message: Message) -> Target {
-    if message.number.is_multiple_of(2) {
+    if is_fan(message) {
         Target::Topic("kill-fan")
-    } else {
+    } else if is_work(message) {
         Target::Queue("kill-work")
+    } else {
+        Target::Queue("kill-judged")
     }
 }
 
@@ -30,7 +35,7 @@ fn is_fan(message: Message) -> bool {
 }
 
 fn is_work(message: Message) -> bool {
-    !is_fan(message)
+    !is_fan(message) && !is_judged(message)
 }
 
 /// One directory over all its lives.
@@ -39,17 +44,21 @@ struct Run {
     ledger: Arc<Ledger>,
     plan: Arc<Plan>,
     shift: Arc<Shift>,
+    books: Arc<Books>,
 }
 
 impl Run {
     fn new() -> Self {
-        let places: [(&'static str, Takes); 4] = [
+        let places: [(&'static str, Takes); 7] = [
             ("STOMP on kill-fan::fan-stomp", is_fan),
             ("REST on kill-fan::fan-rest", is_fan),
             ("MQTT session on kill-fan", is_fan),
             ("STOMP on kill-work", is_work),
+            ("AMQP subscription to kill-fan", is_fan),
+            ("AMQP on kill-judged", is_judged),
+            ("AMQP on DLQ", is_condemned),
         ];
-        let ledger = Arc::new(Ledger::new(Publisher::ALL.len(), &places));
+        let ledger = Arc::new(Ledger::new(AMQP_PUBLISHER + 1, &places));
         Self {
             home: Home::new(CONFIG),
             plan: Arc::new(Plan {
@@ -64,6 +73,7 @@ impl Run {
                 ledger: Arc::clone(&ledger),
                 faults: Mutex::default(),
             }),
+            books: Arc::new(Books::new(AMQP_PUBLISHER, BODY_BYTES)),
             ledger,
         }
     }
@@ -72,12 +82,18 @@ impl Run {
     fn consume(&self, process: &Process) -> Vec<JoinHandle<()>> {
         let start =
             |(place, consumer): (usize, &Consumer)| consumer.start(process, &self.shift, place);
-        let consumers: Vec<_> = CONSUMERS.iter().enumerate().map(start).collect();
+        let mut consumers: Vec<_> = CONSUMERS.iter().enumerate().map(start).collect();
+        for consumer in AMQP_CONSUMERS {
+            let place = consumers.len();
+            consumers.push(consumer.start(process, (&self.shift, &self.books), place));
+        }
         let mut progress = (0, Instant::now());
         loop {
             self.assert_no_fault();
             let missing: Vec<_> = (0..consumers.len())
                 .filter_map(|place| self.ledger.missing(place))
+                // What was given back is not done with.
+                .chain(self.ledger.unsettled(JUDGE))
                 .collect();
             if missing.is_empty() {
                 break;
@@ -110,6 +126,7 @@ impl Run {
             publisher.start(&process, &self.plan, producer)
         };
         let publishers: Vec<_> = Publisher::ALL.into_iter().enumerate().map(start).collect();
+        let amqp = amqp::publish(&process, &self.plan, AMQP_PUBLISHER);
         let confirms = self.ledger.confirms() + CONFIRMS;
         wait_until("1,000 confirms", Duration::from_secs(30), || {
             self.assert_no_fault();
@@ -122,6 +139,7 @@ impl Run {
         publishers
             .into_iter()
             .for_each(|publisher| publisher.join());
+        amqp.join();
         for consumer in consumers {
             consumer.join().unwrap();
         }
@@ -161,6 +179,7 @@ fn l1_and_du_05_confirmed_messages_outlive_kill_nine_in_order_and_once_settled_s
     }
     run.assert_no_fault();
     assert_eq!(run.ledger.idle(), Vec::<String>::new());
+    run.books.assert_rich();
 }
 
 const CONSUMERS: [Consumer; 4] = [
@@ -169,6 +188,11 @@ const CONSUMERS: [Consumer; 4] = [
     Consumer::Session("kill-fan"),
     Consumer::Stomp("/queue/kill-work"),
 ];
+const AMQP_CONSUMERS: [Amqp; 3] = [Amqp::Subscription, Amqp::Judge, Amqp::Condemned];
+/// The number of the AMQP publisher, behind the others.
+const AMQP_PUBLISHER: usize = Publisher::ALL.len();
+/// The place of [`Amqp::Judge`].
+const JUDGE: usize = CONSUMERS.len() + 1;
 const CONFIG: &str = r#"
 [limits]
 memory = "64MiB"
@@ -187,6 +211,10 @@ address = "kill-fan"
 routing = "multicast"
 [[queue]]
 name = "kill-work"
+[[queue]]
+name = "kill-judged"
+[[queue]]
+name = "DLQ"
 "#;
 /// Confirms of a round before the time to the kill begins.
 const CONFIRMS: u64 = 1_000;

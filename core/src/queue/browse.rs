@@ -157,16 +157,22 @@ impl Queue {
     /// The first available piece at or above `sequence` of messages that were attempted equally
     /// often, at most `max`. Nothing is taken.
     pub(crate) fn available_from(&mut self, sequence: u64, max: u32) -> Option<Piece> {
-        let head = self.head_from(sequence, max);
+        let mut head = self.head_from(sequence, max);
+        if let Some(at) = self.beside_line(sequence)
+            && head.is_none_or(|head| at < head.sequence)
+        {
+            let piece = self.level_piece(at, max)?;
+            head = Some(self.uniform(piece));
+        }
         let aside = self.uncommon.as_ref().map(|uncommon| &uncommon.set_aside);
-        let aside = aside.and_then(|aside| aside.available().range(sequence..).next().copied());
+        let aside = aside.and_then(|aside| aside.available(sequence..).next());
         match aside {
-            Some(at) => self.earlier(head, at),
-            None => head,
+            Some(at) if head.is_none_or(|head| at < head.sequence) => self.index.piece(at, 1),
+            _ => head,
         }
     }
 
-    /// The same without what is set aside.
+    /// The same in the line alone.
     fn head_from(&mut self, sequence: u64, max: u32) -> Option<Piece> {
         while let Some(&back) = self.returned.range(sequence..).next() {
             if let Some(piece) = self.index.piece(back, max) {
@@ -175,7 +181,8 @@ impl Queue {
             self.returned.remove(&back);
         }
         let piece = self.index.next(self.cursor.max(sequence), max)?;
-        Some(self.uniform(piece))
+        let (_, piece) = self.line_from(piece, max);
+        piece.map(|piece| self.uniform(piece))
     }
 
     /// Consumers that take what they get.

@@ -9,7 +9,7 @@ use crate::dialect::Dialect;
 use crate::effect::{MoveReason, Origin};
 use crate::ids::QueueId;
 use crate::queue::redelivery::write_count;
-use crate::queue::{Count, JOURNALLED, MOVED, Piece, Queue};
+use crate::queue::{Count, JOURNALLED, MOVED, PRIORITY, Piece, Queue};
 use crate::record::{self, MoveRecord};
 
 impl Broker {
@@ -70,10 +70,9 @@ impl Broker {
         let landed = queue.next;
         queue.next += u64::from(piece.count);
         let arrives = queue.durable && name != 0 && !cfg!(mutant = "move_without_target");
+        let kept = piece.flags & PRIORITY;
         let flags = if arrives { MOVED | JOURNALLED } else { MOVED };
-        queue
-            .index
-            .push(landed, piece.count, piece.run, piece.first, flags);
+        queue.append(landed, piece.count, (piece.run, piece.first), flags | kept);
         for sequence in landed..queue.next {
             queue.origins.insert(sequence, Arc::clone(&origin));
         }
@@ -85,6 +84,7 @@ impl Broker {
                 from: left.then_some((from, piece.sequence)),
                 to: arrives.then_some((to, landed)),
                 origin: &origin,
+                flags: kept,
             };
             queue.moved_after = record::write_move(pass.log, &record) + 1;
         }

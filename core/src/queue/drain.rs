@@ -156,7 +156,8 @@ impl Queue {
 
     /// Whether something is available to a consumer.
     fn has_for(&mut self, consumer: ConsumerRef) -> bool {
-        self.available_to(consumer, &mut 0, 1).is_some()
+        self.available_to(consumer, &mut Default::default(), 1)
+            .is_some()
     }
 
     /// Something has changed for a consumer: its drain, if it has one, is decided again.

@@ -11,6 +11,7 @@ mod delivery;
 mod drain;
 mod expiry;
 mod lease;
+mod levels;
 mod note;
 mod ready;
 mod redelivery;
@@ -37,6 +38,7 @@ pub(crate) use block::{AS_PUBLISHED, GRANTED_0, GRANTED_2, granted_flag};
 pub(crate) use block::{Index, JOURNALLED, MOVED, Piece, RETAINED};
 pub(crate) use delivery::room_of;
 pub(crate) use lease::{Lease, Waiter};
+pub(crate) use levels::{PRIORITY, Rank, priority_flags};
 pub(crate) use ready::{Level, Ready};
 pub(crate) use ring::{Links, Ring};
 pub(crate) use turn::Share;
@@ -195,6 +197,19 @@ impl Queue {
 
     /// The same without what is set aside.
     fn head(&mut self, max: u32) -> Option<Piece> {
+        if let Some(urgent) = self.first_before_line() {
+            let piece = self.level_piece(urgent, max)?;
+            return Some(self.uniform(piece));
+        }
+        if let Some(piece) = self.line(max) {
+            return Some(piece);
+        }
+        let piece = self.level_piece(self.first_behind_line()?, max)?;
+        Some(self.uniform(piece))
+    }
+
+    /// The same of normal priority.
+    fn line(&mut self, max: u32) -> Option<Piece> {
         while let Some(&sequence) = self.returned.first() {
             if let Some(piece) = self.index.piece(sequence, max) {
                 return Some(self.returned_piece(piece));
@@ -203,7 +218,25 @@ impl Queue {
         }
         let piece = self.index.next(self.cursor, max)?;
         self.cursor = piece.sequence;
-        Some(self.uniform(piece))
+        if piece.is_normal() {
+            return Some(self.uniform(piece));
+        }
+        let (at, piece) = self.line_from(piece, max);
+        self.cursor = at;
+        piece.map(|piece| self.uniform(piece))
+    }
+
+    /// Goes on from a piece that does not stand in the line to the next that does; gives where that
+    /// is, or where the line ends.
+    fn line_from(&self, mut piece: Piece, max: u32) -> (u64, Option<Piece>) {
+        while !piece.is_normal() {
+            let behind = self.past(piece);
+            match self.index.next(behind, max) {
+                Some(next) => piece = next,
+                None => return (behind, None),
+            }
+        }
+        (piece.sequence, Some(piece))
     }
 
     /// Recovery: these are out, in the hands of a session; all others are available.
@@ -214,17 +247,25 @@ impl Queue {
             && piece.sequence < end
         {
             next = piece.sequence + u64::from(piece.count);
-            let free = (piece.sequence..next.min(end)).filter(|s| !sequences.contains(s));
-            self.returned.extend(free);
+            if piece.is_normal() {
+                let free = (piece.sequence..next.min(end)).filter(|s| !sequences.contains(s));
+                self.returned.extend(free);
+            }
         }
-        for sequence in sequences {
-            self.returned.remove(sequence);
+        for &sequence in sequences {
+            self.returned.remove(&sequence);
+            self.take_beside(sequence..sequence + 1);
         }
         self.cursor = self.cursor.max(end);
     }
 
     /// As much of a piece as is available from its first message on.
     pub(crate) fn available_part(&self, piece: Piece) -> Option<Piece> {
+        if !piece.is_normal() {
+            let beside = self.level_piece(piece.sequence, piece.count);
+            let aside = || self.is_set_aside(piece.sequence).then(|| piece.one(0));
+            return beside.map(|piece| self.uniform(piece)).or_else(aside);
+        }
         if piece.sequence >= self.cursor {
             Some(piece)
         } else if self.returned.contains(&piece.sequence) {
@@ -265,18 +306,25 @@ impl Queue {
     /// Takes the first `count` messages of a piece that [`Queue::available`] gave.
     pub(crate) fn take(&mut self, sequence: u64, count: u32) {
         let end = sequence + u64::from(count);
+        if self.uncommon.is_some()
+            && (self.take_beside(sequence..end) || self.take_set_aside(sequence..end))
+        {
+            return;
+        }
         if sequence >= self.cursor {
             self.cursor = end;
         } else {
             for sequence in sequence..end {
                 self.returned.remove(&sequence);
             }
-            self.take_set_aside(sequence..end);
         }
     }
 
     /// Takes available messages out of the line, wherever they stand.
     pub(crate) fn take_out(&mut self, sequence: u64, count: u32) {
+        if self.take_beside(sequence..sequence + u64::from(count)) {
+            return;
+        }
         if sequence == self.cursor {
             self.cursor += u64::from(count);
         } else if sequence < self.cursor {
@@ -307,6 +355,7 @@ impl Queue {
 
     /// Forgets what was kept about a settled message beside the index.
     pub(crate) fn forget(&mut self, sequence: u64, count: u32) {
+        self.take_beside(sequence..sequence + u64::from(count));
         self.forget_set_aside(sequence..sequence + u64::from(count));
         self.forget_notes(sequence..sequence + u64::from(count));
         if self.counts.is_empty() && self.origins.is_empty() {

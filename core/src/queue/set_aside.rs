@@ -5,14 +5,14 @@
 //! for one. Nothing of this outlives the process. Queues where nothing is set aside take no notice.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
+use std::ops::{Range, RangeFrom};
 
 use crate::broker::{Broker, Pass};
 use crate::command::Outcome;
 use crate::consumer::{ConsumerRef, Inflight, split};
 use crate::effect::MoveReason;
 use crate::ids::QueueId;
-use crate::queue::{Piece, Queue};
+use crate::queue::{Piece, Queue, Rank};
 
 /// The messages of a queue that somebody set aside.
 #[derive(Debug, Default)]
@@ -20,23 +20,36 @@ pub(crate) struct SetAside {
     /// Which message is not for whom, also while it is with somebody else. Bounded by
     /// [`Limits::max_set_aside`](crate::limits::Limits::max_set_aside).
     excluded: BTreeSet<(u64, ConsumerRef)>,
-    /// Those that are available. They are not among the queue's returned ones.
-    available: BTreeSet<u64>,
+    /// Those that are available, whatever their priority. They are nowhere else in the queue.
+    available: BTreeMap<u64, Rank>,
+    /// The same in the order in which they come.
+    order: BTreeSet<(Rank, u64)>,
 }
 
 impl SetAside {
     /// The first available one that is.
     fn first(&self) -> Option<u64> {
-        self.available.first().copied()
+        self.order.first().map(|(_, sequence)| *sequence)
     }
 
     /// The first available one at or above `from` that is not excluded for a consumer. Sets `from`
     /// there, as what is passed over stays so for as long as nothing is added.
-    fn first_for(&self, consumer: ConsumerRef, from: &mut u64) -> Option<u64> {
-        let mut open = self.available.range(*from..);
-        let first = open.find(|at| !self.excluded.contains(&(**at, consumer)));
-        *from = first.copied().unwrap_or(u64::MAX);
-        first.copied()
+    fn first_for(&self, consumer: ConsumerRef, from: &mut (Rank, u64)) -> Option<u64> {
+        let mut open = self.order.range(*from..);
+        let first = open.find(|(_, at)| !self.excluded.contains(&(*at, consumer)));
+        *from = first.copied().unwrap_or((Rank::LAST, u64::MAX));
+        first.map(|(_, at)| *at)
+    }
+
+    fn insert(&mut self, sequence: u64, rank: Rank) {
+        self.available.insert(sequence, rank);
+        self.order.insert((rank, sequence));
+    }
+
+    /// Whether it was available.
+    fn remove(&mut self, sequence: u64) -> bool {
+        let rank = self.available.remove(&sequence);
+        rank.is_some_and(|rank| self.order.remove(&(rank, sequence)))
     }
 
     /// For whom a message is not.
@@ -46,8 +59,8 @@ impl SetAside {
     }
 
     /// What is available, whoever may have it.
-    pub(crate) fn available(&self) -> &BTreeSet<u64> {
-        &self.available
+    pub(crate) fn available(&self, range: RangeFrom<u64>) -> impl Iterator<Item = u64> + '_ {
+        self.available.range(range).map(|(sequence, _)| *sequence)
     }
 
     #[cfg(test)]
@@ -61,8 +74,8 @@ impl SetAside {
 struct Round {
     /// Nothing is there for these, for whatever reason others are asked: out of the line meanwhile.
     idle: Vec<ConsumerRef>,
-    /// Below this, nothing that is set aside is for them.
-    passed: BTreeMap<ConsumerRef, u64>,
+    /// Before this, nothing that is set aside is for them.
+    passed: BTreeMap<ConsumerRef, (Rank, u64)>,
 }
 
 impl Broker {
@@ -187,7 +200,7 @@ impl Queue {
     pub(crate) fn available_to(
         &mut self,
         consumer: ConsumerRef,
-        from: &mut u64,
+        from: &mut (Rank, u64),
         max: u32,
     ) -> Option<Piece> {
         let head = self.head(max);
@@ -200,14 +213,20 @@ impl Queue {
 
     /// The first of `head`, which holds nothing that is set aside, and the message `at`.
     pub(crate) fn earlier(&self, head: Option<Piece>, at: u64) -> Option<Piece> {
-        head.filter(|head| head.sequence < at)
-            .or_else(|| self.index.piece(at, 1))
+        let aside = self.index.piece(at, 1);
+        match (head, aside) {
+            (Some(head), Some(aside)) => {
+                let is_first = (head.rank(), head.sequence) < (aside.rank(), aside.sequence);
+                Some(if is_first { head } else { aside })
+            }
+            (head, aside) => aside.or(head),
+        }
     }
 
     /// Whether a message is available and set aside.
     pub(crate) fn is_set_aside(&self, sequence: u64) -> bool {
         let uncommon = self.uncommon.as_ref();
-        uncommon.is_some_and(|uncommon| uncommon.set_aside.available.contains(&sequence))
+        uncommon.is_some_and(|uncommon| uncommon.set_aside.available.contains_key(&sequence))
     }
 
     /// Remembers of messages that their consumer is not to have them again, of as many as there is
@@ -227,22 +246,28 @@ impl Queue {
             return self.returned.extend(messages);
         };
         let aside = &mut uncommon.set_aside;
+        let mut open = Vec::new();
         for sequence in messages {
             if aside.excluded(sequence).next().is_some() {
-                aside.available.insert(sequence);
+                let piece = self.index.piece(sequence, 1);
+                aside.insert(sequence, piece.map_or(Rank::LAST, |piece| piece.rank()));
             } else {
-                self.returned.insert(sequence);
+                open.push(sequence);
             }
+        }
+        for sequence in open {
+            self.reinstate(sequence);
         }
     }
 
-    /// Available messages that are set aside are taken.
-    pub(crate) fn take_set_aside(&mut self, messages: Range<u64>) {
-        if let Some(uncommon) = &mut self.uncommon {
-            for sequence in messages {
-                uncommon.set_aside.available.remove(&sequence);
-            }
-        }
+    /// Available messages that are set aside are taken; whether there were any.
+    pub(crate) fn take_set_aside(&mut self, messages: Range<u64>) -> bool {
+        let Some(uncommon) = &mut self.uncommon else {
+            return false;
+        };
+        let aside = &mut uncommon.set_aside;
+        let taken = messages.filter(|sequence| aside.remove(*sequence));
+        taken.count() > 0
     }
 
     /// Forgets what was set aside of messages that are gone.
@@ -250,14 +275,11 @@ impl Queue {
         let Some(uncommon) = &mut self.uncommon else {
             return;
         };
-        let SetAside {
-            excluded,
-            available,
-        } = &mut uncommon.set_aside;
+        let aside = &mut uncommon.set_aside;
         let all = (messages.start, ConsumerRef(0))..(messages.end, ConsumerRef(0));
-        while let Some(&pair) = excluded.range(all.clone()).next() {
-            excluded.remove(&pair);
-            available.remove(&pair.0);
+        while let Some(&pair) = aside.excluded.range(all.clone()).next() {
+            aside.excluded.remove(&pair);
+            aside.remove(pair.0);
         }
     }
 
@@ -269,10 +291,12 @@ impl Queue {
         let aside = &mut uncommon.set_aside;
         aside.excluded.retain(|(_, other)| *other != consumer);
         let open = |sequence: &u64| aside.excluded(*sequence).next().is_none();
-        let open: Vec<u64> = aside.available.iter().copied().filter(open).collect();
+        let open: Vec<u64> = aside.available.keys().copied().filter(open).collect();
         for sequence in open {
-            uncommon.set_aside.available.remove(&sequence);
-            self.returned.insert(sequence);
+            if let Some(uncommon) = &mut self.uncommon {
+                uncommon.set_aside.remove(sequence);
+            }
+            self.reinstate(sequence);
         }
     }
 }

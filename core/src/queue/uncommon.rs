@@ -1,18 +1,20 @@
-//! What only queues with unusual consumers have, kept apart so that all others stay small.
+//! What only queues with unusual consumers or messages have, kept apart so that all others stay small.
 
 use crate::ids::ConnectionId;
 use crate::queue::Queue;
 use crate::queue::browse::Browsers;
 use crate::queue::drain::Drains;
+use crate::queue::levels::Levels;
 use crate::queue::note::Notes;
 use crate::queue::set_aside::SetAside;
 
-/// What only queues with unusual consumers have.
+/// What only queues with unusual consumers or messages have.
 #[derive(Debug, Default)]
 pub(crate) struct Uncommon {
     pub(crate) drains: Drains,
     pub(crate) browsers: Browsers,
     pub(crate) set_aside: SetAside,
+    pub(crate) levels: Levels,
     /// Only messages that something was noted of.
     pub(crate) notes: Notes,
     /// The queue does not take what this connection publishes: its consumer's.

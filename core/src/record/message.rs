@@ -182,6 +182,8 @@ pub(crate) struct MoveRecord<'a> {
     /// Where it is now, if that queue is journalled.
     pub(crate) to: Option<(QueueId, u64)>,
     pub(crate) origin: &'a Origin,
+    /// Flags of the entry that the record does not tell otherwise: the priority.
+    pub(crate) flags: u16,
 }
 
 /// Writes a move; gives its position.
@@ -193,6 +195,9 @@ pub(crate) fn write_move(log: &mut dyn RecordSink, record: &MoveRecord<'_>) -> u
         head.u32(queue.0).u64(sequence);
     }
     write_origin(&mut head, record.origin);
+    if record.flags != 0 {
+        head.u16(record.flags);
+    }
     log.append(MOVE, head.bytes(), None, 0)
 }
 
@@ -205,6 +210,7 @@ pub(crate) struct Moved {
     pub(crate) from: Option<(QueueId, u64)>,
     pub(crate) to: Option<(QueueId, u64)>,
     pub(crate) origin: Origin,
+    pub(crate) flags: u16,
 }
 
 impl Moved {
@@ -217,6 +223,7 @@ impl Moved {
         };
         let (from, to) = (pair()?, pair()?);
         let origin = read_origin(&mut reader)?;
+        let flags = if reader.left() > 0 { reader.u16()? } else { 0 };
         Some(Self {
             name,
             index,
@@ -224,6 +231,7 @@ impl Moved {
             from,
             to,
             origin,
+            flags,
         })
     }
 }

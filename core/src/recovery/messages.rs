@@ -9,7 +9,7 @@ use crate::broker::Broker;
 use crate::checkpoint::Landing;
 use crate::effect::Out;
 use crate::ids::QueueId;
-use crate::queue::{Count, JOURNALLED, MOVED, Piece};
+use crate::queue::{Count, JOURNALLED, MOVED, PRIORITY, Piece};
 use crate::record::{
     self, CountRecord, MAX_SEQUENCE, Moved, NoteRecord, Reader, RefRecord, Settlements,
     decode_message,
@@ -68,7 +68,7 @@ impl Broker {
         }
         queue.next = end;
         let flags = flags | JOURNALLED;
-        queue.index.push(sequence, count, run, first, flags);
+        queue.append(sequence, count, (run, first), flags);
         self.store.retain(run, first, count);
         self.counts.messages += u64::from(count);
         Some(true)
@@ -124,7 +124,7 @@ impl Broker {
                 count: moved.count,
                 run,
                 first: moved.index,
-                flags: MOVED,
+                flags: MOVED | (moved.flags & PRIORITY),
             };
             if self.recover_into(to, landing)?
                 && let Some(queue) = self.queues.get_mut(&to)

@@ -102,11 +102,13 @@ fn check_store(broker: &Broker, refs: &BTreeMap<u32, BTreeMap<u32, u16>>) {
 fn check_places(broker: &Broker, queue: &Queue, messages: &[Piece]) {
     let mut places: BTreeMap<u64, u32> = BTreeMap::new();
     for piece in messages {
-        let above = u32::from(piece.sequence >= queue.cursor);
+        let in_line = piece.is_normal();
+        let above = u32::from(in_line && piece.sequence >= queue.cursor);
+        let beside = u32::from(queue.level_piece(piece.sequence, 1).is_some());
         let back = u32::from(queue.returned.contains(&piece.sequence));
         let aside = u32::from(queue.is_set_aside(piece.sequence));
         let leased = u32::from(queue.leases.contains_key(&piece.sequence));
-        places.insert(piece.sequence, above + back + aside + leased);
+        places.insert(piece.sequence, above + back + beside + aside + leased);
     }
     for (_, lane) in broker.lanes.iter() {
         for piece in lane.inflight.iter().filter(|piece| piece.queue == queue.id) {
@@ -131,11 +133,17 @@ fn check_places(broker: &Broker, queue: &Queue, messages: &[Piece]) {
 /// The first available message that is chosen.
 fn first_for(queue: &Queue, choose: impl Fn(u64) -> bool) -> Option<Piece> {
     let aside = queue.uncommon.iter().map(|some| &some.set_aside);
-    let aside = aside.flat_map(|aside| aside.available().iter());
-    let aside = aside.copied().filter(|at| choose(*at)).min();
-    let back = queue.returned.first().copied().into_iter().chain(aside);
-    let piece = back.min().and_then(|at| queue.index.piece(at, 1));
-    piece.or_else(|| queue.index.next(queue.cursor, 1))
+    let aside = aside.flat_map(|aside| aside.available(0..));
+    let aside = aside.filter(|at| choose(*at));
+    let beside = queue.uncommon.iter().flat_map(|some| some.levels.starts());
+    let back = queue.returned.first().copied();
+    let known = back.into_iter().chain(aside).chain(beside);
+    let mut line = queue.index.next(queue.cursor, 1);
+    while let Some(piece) = line.filter(|piece| !piece.is_normal()) {
+        line = queue.index.next(piece.sequence + 1, 1);
+    }
+    let pieces = known.filter_map(|at| queue.index.piece(at, 1)).chain(line);
+    pieces.min_by_key(|piece| (piece.rank(), piece.sequence))
 }
 
 fn excluded(queue: &Queue, sequence: u64) -> Vec<ConsumerRef> {
@@ -155,11 +163,8 @@ fn check_set_aside(queue: &Queue, messages: &[Piece]) {
             "set aside"
         );
     }
-    for sequence in uncommon.set_aside.available() {
-        assert!(
-            !excluded(queue, *sequence).is_empty(),
-            "set aside by nobody"
-        );
+    for sequence in uncommon.set_aside.available(0..) {
+        assert!(!excluded(queue, sequence).is_empty(), "set aside by nobody");
     }
     let lost = |at: &u64| !excluded(queue, *at).is_empty();
     assert!(!queue.returned.iter().any(lost), "returned, but set aside");

@@ -5,6 +5,7 @@ mod browse;
 mod destinations;
 mod drain;
 mod exactly_once;
+mod levels;
 mod load;
 mod model;
 mod named;

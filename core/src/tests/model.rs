@@ -82,6 +82,21 @@ pub(super) const DEAD: usize = 0;
 /// Failures until a message is dead-lettered.
 pub(super) const MAX_FAILURES: u32 = 3;
 
+/// What a message's body says of its priority.
+pub(super) fn priority_of(body: &str) -> u8 {
+    let said = body
+        .rsplit_once('.')
+        .and_then(|(_, said)| said.parse().ok());
+    said.unwrap_or(4)
+}
+
+/// The place of the first of the highest priority that is wanted.
+pub(super) fn first_of(messages: &[Message], wanted: impl Fn(&Message) -> bool) -> Option<usize> {
+    let places = messages.iter().enumerate().filter(|(_, m)| wanted(m));
+    let first = places.min_by_key(|(place, m)| (9 - priority_of(&m.body), *place));
+    first.map(|(place, _)| place)
+}
+
 impl Model {
     pub(super) fn put(&mut self, queue: usize, body: &str, durable: bool, named: bool) {
         self.entries += 1;
@@ -156,7 +171,7 @@ impl Model {
                 continue;
             };
             let open = |m: &Message| m.state == State::Available && !m.excluded.contains(&lane);
-            let first = messages.iter().position(open);
+            let first = first_of(messages, open);
             assert_eq!(
                 first,
                 Some(place),

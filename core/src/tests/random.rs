@@ -5,7 +5,9 @@
 
 use std::num::NonZeroU32;
 
-use super::model::{Lane, Lease, MAX_FAILURES, Message, Model, Queue, State};
+use super::model::{
+    Lane, Lease, MAX_FAILURES, Message, Model, Queue, State, first_of, priority_of,
+};
 use crate::broker::{Broker, BrokerOptions};
 use crate::command::{
     BindRequest, BindTarget, Close, Command, Consume, ConsumeOptions, LeaseAction, Outcome,
@@ -197,7 +199,7 @@ impl Run {
         let queue = self.model.queues[..ANYCAST.len()].iter().position(holds);
         let queue = queue.expect("a message of a queue");
         let messages = &mut self.model.queues[queue].messages;
-        let first = messages.iter().position(|m| m.state == State::Available);
+        let first = first_of(messages, |m| m.state == State::Available);
         let first = first.expect("an available message");
         assert_eq!(messages[first].body, body, "a lease takes the first");
         messages[first].state = State::Leased(id);
@@ -239,7 +241,9 @@ impl Run {
         };
         let first = self.bodies;
         self.bodies += n;
-        (first..first + n).map(|n| format!("m{n}")).collect()
+        let priority = if self.chance(70) { 4 } else { self.below(10) };
+        let body = |n| format!("m{n}.{priority}");
+        (first..first + n).map(body).collect()
     }
 
     fn publish_anycast(&mut self, slot: u32) {
@@ -259,6 +263,7 @@ impl Run {
         let bodies: Vec<&str> = bodies.iter().map(String::as_str).collect();
         run_of(to, &bodies, |envelope| {
             envelope.durable = durable;
+            envelope.priority = priority_of(bodies[0]);
             if qos0 {
                 envelope.assurance = crate::message::Assurance::AtMostOnce;
             }

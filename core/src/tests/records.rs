@@ -133,7 +133,7 @@ proptest! {
         let (from, to) = (pair(from), pair(to));
         let origin = Origin { address: address(&names.0), queue: queue(&names.1), reason, time_ms };
         let mut log = Log::default();
-        write_move(&mut log, &MoveRecord { name, index, count, from, to, origin: &origin });
+        write_move(&mut log, &MoveRecord { name, index, count, from, to, origin: &origin, flags: 0 });
         let read = Moved::read(&last(&log)).expect("a move");
         prop_assert_eq!((read.name, read.index, read.count), (name, index, count));
         prop_assert_eq!((read.from, read.to, read.origin), (from, to, origin));

@@ -65,6 +65,8 @@ pub(super) struct Modes {
 pub(super) struct Partial {
     /// The message alone.
     pub(super) delivery: Delivery,
+    /// What it still takes of its connection's room.
+    pub(super) room: u32,
     /// Bytes that go before `rest`; the first `head_sent` are sent.
     pub(super) head: Vec<u8>,
     pub(super) head_sent: usize,
@@ -215,8 +217,9 @@ impl Consumer {
 
     /// Room of everything that will not be sent any more.
     pub(super) fn room(&self) -> u32 {
-        let partial = self.partial.iter().map(|partial| &partial.delivery);
-        partial.chain(&self.held).fold(0, |room: u32, delivery| {
+        let partial = self.partial.as_ref().map_or(0, |partial| partial.room);
+        let held = self.held.iter();
+        held.fold(partial, |room, delivery| {
             room.saturating_add(delivery.room())
         })
     }

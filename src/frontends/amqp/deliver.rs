@@ -76,17 +76,22 @@ impl Amqp {
         }
     }
 
-    /// Sends what waits, in turns, as far as windows reach and the output is not full.
+    /// Sends what waits, in turns, as far as windows reach and the output is not full. Who got
+    /// nothing keeps its place before those that got something.
     pub(super) fn send_waiting(&mut self, turn: &mut Turn<'_>) {
-        let mut blocked = 0;
-        while blocked < self.outbound.ready.len() && turn.output.len() < SHARE_BYTES {
-            let Some(key) = self.outbound.ready.pop_front() else {
-                break;
-            };
-            blocked = match self.send(key, None, TURN_BYTES, turn) {
-                Some(Stop::Blocked) => blocked + 1,
-                _ => 0,
-            };
+        let mut stuck = Vec::new();
+        while turn.output.len() < SHARE_BYTES
+            && let Some(key) = self.outbound.ready.pop_front()
+        {
+            let before = turn.output.len();
+            let stop = self.send(key, None, TURN_BYTES, turn);
+            if stop == Some(Stop::Blocked) && turn.output.len() == before {
+                let listed = self.outbound.ready.pop_back_if(|last| *last == key);
+                stuck.extend(listed);
+            }
+        }
+        for key in stuck.into_iter().rev() {
+            self.outbound.ready.push_front(key);
         }
     }
 

@@ -118,6 +118,7 @@ impl Wire<'_> {
                     self.note_encoded(delivery, from, at);
                     at += 1;
                     from = at;
+                    make_room(consumer, commands);
                     let stop = self.go_on(consumer);
                     if stop != Stop::Done {
                         break stop;
@@ -155,8 +156,10 @@ impl Wire<'_> {
         }
         self.budget = self.budget.saturating_sub(part);
         if more {
+            let delivery = single(delivery, offset);
             let partial = consumer.partial.insert(Partial {
-                delivery: single(delivery, offset),
+                room: delivery.room(),
+                delivery,
                 head: std::mem::take(head),
                 head_sent: 0,
                 rest,
@@ -192,7 +195,7 @@ impl Wire<'_> {
             append(partial, part, self.output);
             self.budget = self.budget.saturating_sub(part);
             if !more {
-                let (tag, room) = (partial.delivery.tag, partial.delivery.room());
+                let (tag, room) = (partial.delivery.tag, partial.room);
                 consumer.sent = tag;
                 consumer.partial = None;
                 self.output.mark(self.key, tag);
@@ -232,6 +235,20 @@ impl Wire<'_> {
             note: delivery.note.clone(),
             token: None,
         }));
+    }
+}
+
+/// Bytes of room that a large message takes while it is under way.
+const ROOM_BYTES: u32 = 64 << 10;
+
+/// A large message is where it was before, and only parts of it are in the output: it leaves room
+/// for others, but never so much that another comes that is larger than the rest (law L22).
+fn make_room(consumer: &mut Consumer, commands: &mut Vec<Command>) {
+    if let Some(partial) = &mut consumer.partial
+        && partial.room > ROOM_BYTES
+    {
+        commands.push(Command::Room(partial.room - ROOM_BYTES));
+        partial.room = ROOM_BYTES;
     }
 }
 

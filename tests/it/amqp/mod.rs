@@ -3,10 +3,12 @@
 
 mod client;
 mod connection;
+mod conversion;
 mod encodings;
 mod foreign;
 mod frames;
 mod handshake;
+mod hostile;
 mod idle;
 mod links;
 mod parts;

@@ -4,7 +4,7 @@
 //! and *confirmed* when its confirm was read. A place (queue or session) has *delivered* it when its
 //! body was read, and *settled* it when the answer to its acknowledgement was read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -36,6 +36,10 @@ struct Place {
     seen: BTreeMap<Message, Seen>,
     /// Newest message of each producer that this life has delivered.
     newest: BTreeMap<usize, u64>,
+    /// What this life was to deliver again.
+    given_back: BTreeSet<Message>,
+    /// Acknowledged, and the answer is to come.
+    ending: BTreeSet<Message>,
     twice: u64,
     faults: Vec<String>,
 }
@@ -43,6 +47,8 @@ struct Place {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Seen {
     Delivered,
+    /// Acknowledged in a life that ended before the answer was read.
+    Perhaps,
     Settled,
 }
 
@@ -74,6 +80,8 @@ impl Ledger {
                 takes,
                 seen: BTreeMap::new(),
                 newest: BTreeMap::new(),
+                given_back: BTreeSet::new(),
+                ending: BTreeSet::new(),
                 twice: 0,
                 faults: Vec::new(),
             })
@@ -147,7 +155,18 @@ impl Ledger {
 
     /// A new connection of the place: order begins anew, and what was not settled comes again.
     pub(crate) fn new_life(&self, place: usize) {
-        self.places[place].lock().unwrap().newest.clear();
+        let mut place = self.places[place].lock().unwrap();
+        place.newest.clear();
+        place.given_back.clear();
+        for message in std::mem::take(&mut place.ending) {
+            place.seen.insert(message, Seen::Perhaps);
+        }
+    }
+
+    /// `place` does not want `message` now: it comes again, out of its order.
+    pub(crate) fn given_back(&self, place: usize, message: Message) {
+        let mut place = self.places[place].lock().unwrap();
+        place.given_back.insert(message);
     }
 
     /// `place` got `body`; returns the message it is, unless the server made it up.
@@ -161,40 +180,60 @@ impl Ledger {
         if !(place.takes)(message) {
             place.fault("misrouted", format!("{message:?}"));
         }
-        let newest = place.newest.insert(message.producer, message.number);
-        if newest.is_some_and(|newest| newest >= message.number) {
-            place.fault("out of order", format!("{message:?} after {newest:?}"));
+        if !place.given_back.remove(&message) {
+            let newest = place.newest.insert(message.producer, message.number);
+            if newest.is_some_and(|newest| newest >= message.number) {
+                place.fault("out of order", format!("{message:?} after {newest:?}"));
+            }
         }
         match place.seen.insert(message, Seen::Delivered) {
             Some(Seen::Settled) => place.fault("came after its ack", format!("{message:?}")),
-            Some(Seen::Delivered) => place.twice += 1,
+            Some(Seen::Delivered | Seen::Perhaps) => place.twice += 1,
             None => {}
         }
         Some(message)
     }
 
+    /// `message` is acknowledged for good.
+    pub(crate) fn ending(&self, place: usize, message: Message) {
+        self.places[place].lock().unwrap().ending.insert(message);
+    }
+
     /// The answer to the acknowledgement of `message` was read.
     pub(crate) fn settled(&self, place: usize, message: Message) {
         let mut place = self.places[place].lock().unwrap();
+        place.ending.remove(&message);
         place.seen.insert(message, Seen::Settled);
     }
 
     /// What was confirmed and `place` has not delivered, in words; `None` is the best news.
     pub(crate) fn missing(&self, place: usize) -> Option<String> {
-        let mut missing = Vec::new();
+        self.open(place, |seen| seen.is_some())
+    }
+
+    /// What was confirmed and `place` has not settled, in words; its consumer tells of
+    /// [`Ledger::ending`].
+    pub(crate) fn unsettled(&self, place: usize) -> Option<String> {
+        self.open(place, |seen| {
+            matches!(seen, Some(Seen::Perhaps | Seen::Settled))
+        })
+    }
+
+    fn open(&self, place: usize, is_done: fn(Option<Seen>) -> bool) -> Option<String> {
+        let mut open = Vec::new();
         let place = self.places[place].lock().unwrap();
         for (producer, books) in self.producers.iter().enumerate() {
             let books = books.lock().unwrap();
             for (number, &(_, state)) in (0..).zip(&books.messages) {
                 let message = Message { producer, number };
                 let due = state == State::Confirmed && (place.takes)(message);
-                if due && !place.seen.contains_key(&message) {
-                    missing.push(message);
+                if due && !is_done(place.seen.get(&message).copied()) {
+                    open.push(message);
                 }
             }
         }
-        let (first, last) = (missing.first()?, missing.last()?);
-        let count = missing.len();
+        let (first, last) = (open.first()?, open.last()?);
+        let count = open.len();
         Some(format!(
             "{}: {count}, from {first:?} to {last:?}",
             place.name

@@ -5,7 +5,9 @@ use super::deliveries::{Deliveries, Found};
 use super::link::{LinkState, Partial};
 use super::tags::Tag;
 use crate::error::{Error, Section};
-use crate::performative::{Disposition, ReceiverSettles, Role, SenderSettles, Transfer};
+use crate::performative::{
+    DeliveryState, Disposition, ReceiverSettles, Role, SenderSettles, Transfer,
+};
 
 const TRANSFER: Section = "T 2.7.5";
 
@@ -166,7 +168,8 @@ impl Session {
     }
 
     /// The first part, from `from` on, of what a disposition of the peer is about. It is settled
-    /// if the peer says so.
+    /// if the peer says so. A receiver that does not settle yet tells an outcome once; what else is
+    /// said before the settlement changes nothing, and is about nothing.
     pub(crate) fn take_disposition(
         &mut self,
         disposition: &Disposition<'_>,
@@ -176,10 +179,18 @@ impl Session {
             Role::Receiver => &mut self.sent,
             Role::Sender => self.received.as_mut()?,
         };
-        let found = deliveries.find(from, disposition.last)?;
         if disposition.settled {
+            let found = deliveries.find(from, disposition.last)?;
             deliveries.take(&found);
+            return Some(found);
         }
-        Some(found)
+        let is_told = !matches!(
+            disposition.state,
+            None | Some(DeliveryState::Received { .. })
+        );
+        if disposition.role == Role::Sender || !is_told {
+            return None;
+        }
+        deliveries.tell(from, disposition.last)
     }
 }

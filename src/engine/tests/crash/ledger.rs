@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::handshakes::{Counts, Handshakes};
+use super::subscriptions::{History, Truth};
 
 /// Where a message is kept: a queue or a session, by its place in the world's lists.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -58,6 +59,7 @@ pub(super) struct Ledger {
     pub(super) confirms: usize,
     pub(super) ends: usize,
     pub(super) handshakes: Box<Handshakes>,
+    pub(super) history: Box<History>,
 }
 
 /// What a new life handed to a fresh consumer.
@@ -68,6 +70,8 @@ pub(super) struct Found {
     pub(super) dead: Vec<u64>,
     pub(super) retained: BTreeMap<usize, u64>,
     pub(super) sessions: BTreeMap<usize, bool>,
+    /// What named subscriptions hold.
+    pub(super) kept: Truth,
     /// What came again of handshakes.
     pub(super) again: Counts,
 }
@@ -160,6 +164,7 @@ impl Ledger {
             }
         }
         self.check_retained(found)?;
+        self.history.check(&found.kept)?;
         for (session, confirmed) in &self.sessions {
             if *confirmed && found.sessions.get(session) != Some(&true) {
                 return Err(format!("session {session} is gone"));
@@ -184,6 +189,7 @@ impl Ledger {
 
     /// A new life goes on from what was found: that is the truth now.
     pub(super) fn resolve(&mut self, found: &Found) {
+        self.history.resolve(&found.kept);
         self.entries.clear();
         for (home, ids) in &found.homes {
             for id in ids {

@@ -12,6 +12,7 @@ use crate::engine::checkpoint::Serialised;
 
 use super::hands::Hands;
 use super::ledger::{End, Home, Ledger};
+use super::links::Links;
 use super::*;
 
 pub(super) const QUEUES: [&str; 3] = ["a", "b", "c"];
@@ -61,6 +62,7 @@ pub(super) struct Life {
     sessions: Vec<Option<Peer>>,
     leaser: Peer,
     hands: Hands,
+    links: Links,
     checkpoint: Option<Serialised>,
     pub(super) checkpoints: usize,
     next_id: u64,
@@ -102,6 +104,7 @@ impl Life {
             sessions: SESSIONS.iter().map(|_| None).collect(),
             leaser: Peer::new(&world, None),
             hands: Hands::connect(&world, &mut ledger.handshakes),
+            links: Links::connect(&world, seed),
             checkpoint: None,
             checkpoints: 0,
             // A later life has a later seed, so its numbers are higher.
@@ -161,6 +164,12 @@ impl Life {
             let random = self.below(1 << 40);
             self.hands
                 .act(random, &mut self.ledger.handshakes, &self.world);
+            return true;
+        }
+        if self.below(3) == 0 {
+            let random = self.below(1 << 40);
+            self.links
+                .act(random, &mut self.ledger.history, &self.world);
             return true;
         }
         match self.below(100) {
@@ -466,9 +475,11 @@ impl Life {
             sessions,
             leaser,
             hands,
+            links,
             ..
         } = self;
         hands.take(&mut ledger.handshakes);
+        links.take(&mut ledger.history);
         let peers = senders.iter_mut().chain(consumers);
         for peer in peers.chain(sessions.iter_mut().flatten()).chain([leaser]) {
             let released = peer.client.take();

@@ -9,6 +9,8 @@ mod hands;
 mod handshakes;
 mod ledger;
 mod life;
+mod links;
+mod subscriptions;
 
 use super::*;
 
@@ -16,7 +18,7 @@ use handshakes::Handshakes;
 use ledger::{Found, Home, Ledger};
 use life::{Life, QUEUES, RETAINED, SESSIONS, attach, bind, id_of};
 
-const ACTIONS: u32 = 1_500;
+const ACTIONS: u32 = 1_800;
 
 fn number(name: &str, default: u64) -> u64 {
     let text = std::env::var(name).ok();
@@ -93,7 +95,8 @@ fn found(world: &World) -> Found {
     let mut consumer = world.client();
     consumer.consume_queue(1, "DLQ", 1_000_000);
     let dead = drain(world, &consumer).1.into_iter();
-    found.dead = dead.map(|(_, id)| id).collect();
+    let dead = dead.map(|(_, id)| id);
+    found.dead = dead.filter(|id| *id < subscriptions::FIRST_ID).collect();
     for (session, name) in SESSIONS.iter().enumerate() {
         let mut client = world.client();
         let token = attach(&mut client, name, false);
@@ -121,7 +124,10 @@ fn found(world: &World) -> Found {
 /// Recovers a disk and compares what is there with what must be.
 fn check(disk: &SimDisk, ledger: &Ledger, context: &str) -> Found {
     let world = life::open(disk).unwrap_or_else(|error| panic!("{context}: {error}"));
+    let kept = links::found(&world, &ledger.history);
+    let kept = kept.unwrap_or_else(|wrong| panic!("{context}: {wrong}"));
     let mut found = found(&world);
+    found.kept = kept;
     if let Err(wrong) = ledger.check(&found) {
         panic!("{context}: {wrong}");
     }
@@ -161,6 +167,8 @@ fn l1_l5_l6_l15_every_cut_keeps_what_was_answered_and_invents_nothing() {
         let points = disk.points();
         assert!(points > 100, "{points} points");
         check(&disk.crash(0), &ledger, &format!("seed {seed}, no cut"));
+        let history = &ledger.history;
+        assert!(history.is_rich(), "{:?}", history.counts);
         let mut handshakes = Handshakes::default().counts;
         for cut in cuts(points, seed, 1) {
             let disk = SimDisk::new();

@@ -161,7 +161,7 @@ fn large(letter: &str) -> String {
     letter.repeat(300 << 10)
 }
 
-/// Mutants: one message after the other; room that is given back before the last part.
+/// Mutants: one message after the other; the room of a large message taken to its end.
 #[test]
 fn r60_large_messages_take_turns_and_end_whole() {
     let mut peer = Peer::new(u32::MAX / 2);
@@ -176,7 +176,11 @@ fn r60_large_messages_take_turns_and_end_whole() {
     peer.deliver(b);
     assert!(peer.output.len() < 300 << 10, "each has begun");
     peer.write(200 << 10);
-    assert_eq!(room(&mut peer), 0);
+    let early = room(&mut peer);
+    assert!(
+        early < all - (100 << 10) && early > all - (200 << 10),
+        "{early} of {all}"
+    );
     let heard = peer.hear();
     let mut messages = [Vec::new(), Vec::new()];
     let mut order = Vec::new();
@@ -200,7 +204,29 @@ fn r60_large_messages_take_turns_and_end_whole() {
     assert_eq!(body(&messages[1]), second);
     order.dedup();
     assert!(order.len() >= 6, "{order:?}");
-    assert_eq!(room(&mut peer), all);
+    assert_eq!(early + room(&mut peer), all);
+}
+
+/// Mutant: who got something keeps its place as well.
+#[test]
+fn r60_a_narrow_window_is_shared() {
+    let mut peer = Peer::new(1);
+    let (one, two) = (peer.open(0, 10), peer.open(1, 10));
+    peer.deliver(messages(one, 1, &[&large("x")]));
+    peer.deliver(messages(two, 1, &["small"]));
+    peer.hear();
+    let mut links = Vec::new();
+    for _ in 0..2 {
+        peer.open_window(3);
+        for heard in peer.hear() {
+            match heard {
+                Heard::Transfer { link, .. } => links.push(link),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    assert_eq!(links.len(), 6);
+    assert!(links.contains(&1), "{links:?}");
 }
 
 /// Mutant: the message begins anew.
@@ -247,7 +273,7 @@ fn l10_l22_what_a_detached_link_has_not_sent_returns_and_gives_its_room_back_onc
     let all = first.room() + second.room();
     peer.deliver(first);
     peer.deliver(second);
-    peer.ask();
+    let mut back = room(&mut peer);
     let detach = Detach {
         handle: 0,
         closed: false,
@@ -259,7 +285,6 @@ fn l10_l22_what_a_detached_link_has_not_sent_returns_and_gives_its_room_back_onc
         matches!(asked[0], Command::Cancel { consumer, written: 1, token: None } if consumer == key),
         "{asked:?}"
     );
-    let mut back: u32 = 0;
     for command in asked {
         if let Command::Room(bytes) = command {
             back += bytes;

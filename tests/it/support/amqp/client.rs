@@ -149,6 +149,8 @@ impl Amqp {
             if frame.body.name == name {
                 return frame;
             }
+            let is_end = ["end", "close"].contains(&frame.body.name);
+            assert!(!is_end, "{frame:?} while a {name} is waited for");
         }
     }
 

@@ -128,6 +128,40 @@ fn r62_the_widest_range_costs_what_it_meets() {
     );
 }
 
+/// Else a peer that settles nothing makes each of its frames cost what it has been sent.
+/// Mutant seen caught: `tell` that leaves what it finds among the open ones.
+#[test]
+fn r62_r65_an_outcome_that_is_told_again_is_about_nothing() {
+    let mut server = sending();
+    for n in 0..3 {
+        send(&mut server, 0, 2 * n);
+        send(&mut server, 1, 2 * n);
+    }
+    server.clear();
+    let last = FIRST.wrapping_add(1_000);
+    let received = Performative::Disposition(Disposition {
+        role: Role::Receiver,
+        first: FIRST,
+        last,
+        settled: false,
+        state: Some(DeliveryState::Received {
+            section: 0,
+            offset: 0,
+        }),
+        batchable: false,
+    });
+    server.send(0, received);
+    assert!(server.seen.is_empty());
+    for _ in 0..3 {
+        server.send(0, disposition(FIRST, last, false));
+    }
+    assert_eq!(server.seen.len(), 6);
+    server.clear();
+    server.send(0, disposition(FIRST, last, true));
+    server.send(0, disposition(FIRST, last, true));
+    assert_eq!(server.seen.len(), 6);
+}
+
 #[test]
 fn r65_an_outcome_that_is_not_settled_waits_for_us() {
     let mut server = sending();

@@ -61,6 +61,10 @@ fn r53_r54_r56_what_a_delivery_may_not_do_ends_its_link() {
         message_format: Some(1),
         ..Transfer::new(0)
     };
+    let tag = Transfer {
+        delivery_tag: Some(b"another"),
+        ..Transfer::new(0)
+    };
     for (what, transfers) in [
         ("no id", &[without_id][..]),
         ("no tag", &[without_tag]),
@@ -70,6 +74,7 @@ fn r53_r54_r56_what_a_delivery_may_not_do_ends_its_link() {
         ),
         ("another one in between", &[begun, another]),
         ("another format", &[begun, format]),
+        ("another tag", &[begun, tag]),
     ] {
         let mut server = receiving();
         for transfer in transfers {
