@@ -5,6 +5,7 @@ mod client;
 mod connection;
 mod conversion;
 mod encodings;
+mod foreign;
 mod frames;
 mod handshake;
 mod hostile;
