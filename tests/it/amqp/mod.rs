@@ -13,6 +13,7 @@ mod links;
 mod parts;
 mod producers;
 mod receiving;
+mod refusals;
 mod sessions;
 mod settlement;
 mod sources;
