@@ -573,3 +573,24 @@ fn l6_queue_records_of_earlier_versions_are_read() {
         "cut off"
     );
 }
+
+/// Mutant caught: the subscription whatever there is.
+#[test]
+fn r77_a_name_without_a_type_is_a_subscription_unless_there_is_a_queue() {
+    let mut shell = Shell::new();
+    let mut join = |key, source| {
+        let token = shell.token();
+        let effects = shell.run(conn(1), vec![consume(key, source, 10, token)]);
+        assert_eq!(refusal(&effects), None);
+    };
+    join(1, Source::Anycast(address("jobs")));
+    for (key, to) in [(2, "jobs"), (3, "news"), (4, "jobs.#")] {
+        let name = format!("c.{key}");
+        join(key, Source::UntypedSubscription(subscription(&name, to)));
+    }
+    assert_eq!(look_up(&mut shell, "c.2"), None, "it takes from the queue");
+    for (name, to) in [("c.3", "news"), ("c.4", "jobs.#")] {
+        assert_eq!(look_up(&mut shell, name), Some(subscription(name, to)));
+    }
+    check(&shell.broker);
+}

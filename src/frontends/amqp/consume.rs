@@ -37,8 +37,8 @@ impl Amqp {
                 let key = self.links.insert(id, Link::Consumer(Box::new(consumer)));
                 self.consume(ConsumerKey(key), attach, source, wanted, turn);
             }
-            Err((condition, words)) => {
-                self.refuse_link(id, attach, Fault::new(condition, &words), turn);
+            Err(rejection) => {
+                self.refuse_link(id, attach, rejection.fault(), turn);
             }
         }
     }

@@ -20,6 +20,7 @@ use ternmq_core::dialect::Dialect;
 use ternmq_core::ids::Now;
 use ternmq_core::message::Format;
 
+use super::address::AddressError;
 use super::refuse::NOT_IMPLEMENTED;
 
 /// The encoded original of a message: all sections but header and delivery annotations.
@@ -58,9 +59,22 @@ pub(super) struct Rejection {
 }
 
 impl Rejection {
+    pub(super) fn new(condition: &'static str, description: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            condition,
+            description: description.into(),
+        }
+    }
+
     /// The error of its outcome.
     pub(super) fn fault(&self) -> Fault<'_> {
         Fault::new(self.condition, &self.description)
+    }
+}
+
+impl From<AddressError> for Rejection {
+    fn from(error: AddressError) -> Self {
+        Self::new(error.condition(), error.to_string())
     }
 }
 

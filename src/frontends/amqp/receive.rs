@@ -12,7 +12,7 @@ use ternmq_core::error::Refusal;
 use ternmq_core::message::{Assurance, Envelope, Format, Run};
 
 use super::confirm::{Accepted, Expect};
-use super::message::{Incoming, incoming};
+use super::message::{Incoming, Rejection, incoming};
 use super::refuse::{NOT_FOUND, RESOURCE_LIMIT, refusal};
 use super::target::Place;
 use super::{Amqp, AmqpOptions};
@@ -301,8 +301,8 @@ impl Amqp {
         }
         let place = match self.place_of(mark.link, &message) {
             Ok(place) => place,
-            Err((condition, words)) => {
-                self.reject(mark, Fault::new(condition, &words), turn);
+            Err(rejection) => {
+                self.reject(mark, rejection.fault(), turn);
                 return Ok(());
             }
         };
@@ -310,20 +310,16 @@ impl Amqp {
     }
 
     /// Where a message goes: where its link does, or to whom it names.
-    fn place_of(
-        &mut self,
-        link: LinkId,
-        message: &Incoming<'_>,
-    ) -> Result<Place, (&'static str, String)> {
+    fn place_of(&mut self, link: LinkId, message: &Incoming<'_>) -> Result<Place, Rejection> {
         let place = self.links.producer(link);
         if let Some(place) = place.and_then(|(_, producer)| producer.place.clone()) {
             return Ok(place);
         }
         let Some(to) = message.to else {
-            return Err((NOT_FOUND, "the message names no address in `to`".to_owned()));
+            let words = "the message names no address in `to`";
+            return Err(Rejection::new(NOT_FOUND, words));
         };
-        let found = self.options.names.target(to);
-        let found = found.map_err(|error| (error.condition(), error.to_string()))?;
+        let found = self.options.names.target(to)?;
         Ok(Place::new(found, message.routing))
     }
 

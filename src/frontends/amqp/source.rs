@@ -5,15 +5,12 @@ use ternmq_amqp::{Attach, DistributionMode, Durability, Source};
 use ternmq_core::command::{self, RoutingType};
 
 use super::Amqp;
-use super::address::AddressError;
+use super::message::Rejection;
 use super::refuse::INVALID_FIELD;
 use super::subscription::Kind;
 use super::target::routing;
 use super::temporary::Temporary;
 use crate::frontends::Turn;
-
-/// Why there will be no link: condition and words.
-pub(super) type Refused = (&'static str, String);
 
 /// What a link shall consume.
 #[derive(Debug)]
@@ -63,7 +60,7 @@ impl Amqp {
         source: &Source<'_>,
         attach: &Attach<'_>,
         turn: &mut Turn<'_>,
-    ) -> Result<Wanted, Refused> {
+    ) -> Result<Wanted, Rejection> {
         let asked_no_local = match &source.filter {
             Some(filter) => find_no_local(filter)?.is_some(),
             None => false,
@@ -101,12 +98,11 @@ impl Amqp {
 
     /// What a source with an address stands for. Its capabilities say the type, else a prefix of the
     /// address, else what is there.
-    fn existing(&self, source: &Source<'_>, attach: &Attach<'_>) -> Result<Wanted, Refused> {
+    fn existing(&self, source: &Source<'_>, attach: &Attach<'_>) -> Result<Wanted, Rejection> {
         let Some(address) = source.address else {
-            return Err((INVALID_FIELD, "the source has no address".to_owned()));
+            return Err(Rejection::new(INVALID_FIELD, "the source has no address"));
         };
-        let invalid = |error: AddressError| (error.condition(), error.to_string());
-        let found = self.options.names.source(address).map_err(invalid)?;
+        let found = self.options.names.source(address)?;
         let asked = routing(source.capabilities);
         let mut typed = asked.or(found.routing);
         if found.name.to_address().is_none() {
@@ -128,7 +124,7 @@ impl Amqp {
                 Some(_) => command::Source::Subscription(named),
             }
         } else {
-            found.consumed(typed).map_err(invalid)?
+            found.consumed(typed)?
         };
         Ok(Wanted {
             from,
@@ -143,9 +139,9 @@ impl Amqp {
 /// Of what a filter asks for, that its own messages are not to come.
 pub(super) fn find_no_local<'a>(
     filter: &Map<'a>,
-) -> Result<Option<(Value<'a>, Value<'a>)>, Refused> {
+) -> Result<Option<(Value<'a>, Value<'a>)>, Rejection> {
     for pair in filter.iter() {
-        let (key, value) = pair.map_err(|error| (error.condition(), error.to_string()))?;
+        let (key, value) = pair?;
         if let Value::Described(described) = &value
             && matches!(
                 described.descriptor,

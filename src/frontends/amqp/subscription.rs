@@ -5,7 +5,7 @@
 //! containers say so at the end of their names, which keeps them apart from the others.
 
 use ternmq_amqp::types::{Symbols, put_symbols};
-use ternmq_amqp::{Attach, Durability, Fault, LinkId, SenderSettles, Source};
+use ternmq_amqp::{Attach, Durability, LinkId, SenderSettles, Source};
 use ternmq_core::address::{Filter, QueueName};
 use ternmq_core::command::{self, Command, NamedSubscription, RoutingType};
 use ternmq_core::dialect::Dialect;
@@ -17,9 +17,10 @@ use super::attach::Reply;
 use super::confirm::Expect;
 use super::consumer::{Consumer, ConsumerExpect, Modes};
 use super::links::Link;
+use super::message::Rejection;
 use super::refuse::INVALID_FIELD;
 use super::settle::default_outcome;
-use super::source::{Refused, Wanted};
+use super::source::Wanted;
 use crate::frontends::Turn;
 
 /// Which kind of subscription it is.
@@ -37,7 +38,7 @@ impl Amqp {
         link: &str,
         kind: Kind,
         filter: Filter,
-    ) -> Result<NamedSubscription, Refused> {
+    ) -> Result<NamedSubscription, Rejection> {
         Ok(NamedSubscription {
             queue: self.subscription_queue(link, kind)?,
             filter,
@@ -46,10 +47,10 @@ impl Amqp {
         })
     }
 
-    fn subscription_queue(&self, link: &str, kind: Kind) -> Result<QueueName, Refused> {
+    fn subscription_queue(&self, link: &str, kind: Kind) -> Result<QueueName, Rejection> {
         let name = name(&self.container, link, kind);
         QueueName::parse(&name, Dialect::Canonical, self.options.names.max_bytes)
-            .map_err(|error| (INVALID_FIELD, format!("{error} (subscription)")))
+            .map_err(|error| Rejection::new(INVALID_FIELD, format!("{error} (subscription)")))
     }
 
     /// A link without source is one to the durable subscription of its name (T 2.6.3): so clients
@@ -67,8 +68,8 @@ impl Amqp {
         };
         let queue = match self.subscription_queue(attach.name, kind) {
             Ok(queue) => queue,
-            Err((condition, words)) => {
-                return self.refuse_link(id, attach, Fault::new(condition, &words), turn);
+            Err(rejection) => {
+                return self.refuse_link(id, attach, rejection.fault(), turn);
             }
         };
         let modes = Modes {

@@ -12,6 +12,7 @@ use super::attach::Reply;
 use super::confirm::Expect;
 use super::connect::ANONYMOUS_RELAY;
 use super::links::Link;
+use super::message::Rejection;
 use super::receive::Partial;
 use super::refuse::{INTERNAL, INVALID_FIELD, NOT_IMPLEMENTED, refusal};
 use super::temporary::Temporary;
@@ -75,8 +76,8 @@ impl Amqp {
         };
         match self.place(&target, turn) {
             Ok((place, temporary)) => self.prepare(id, attach, &target, (place, temporary), turn),
-            Err((condition, words)) => {
-                self.refuse_link(id, attach, Fault::new(condition, &words), turn);
+            Err(rejection) => {
+                self.refuse_link(id, attach, rejection.fault(), turn);
             }
         }
     }
@@ -86,7 +87,7 @@ impl Amqp {
         &mut self,
         target: &Target<'_>,
         turn: &mut Turn<'_>,
-    ) -> Result<(Option<Place>, Option<Temporary>), (&'static str, String)> {
+    ) -> Result<(Option<Place>, Option<Temporary>), Rejection> {
         if target.dynamic {
             let properties = target.dynamic_node_properties.as_ref();
             let made = self.make_temporary(target.capabilities, properties, turn)?;
@@ -95,8 +96,7 @@ impl Amqp {
         let Some(address) = target.address else {
             return Ok((None, None));
         };
-        let found = self.options.names.target(address);
-        let found = found.map_err(|error| (error.condition(), error.to_string()))?;
+        let found = self.options.names.target(address)?;
         let place = Place::new(found, routing(target.capabilities));
         Ok((Some(place), None))
     }

@@ -8,6 +8,7 @@ use ternmq_core::dialect::Dialect;
 
 use super::Amqp;
 use super::address::Names;
+use super::message::Rejection;
 use super::refuse::{INTERNAL, NOT_IMPLEMENTED};
 use super::target::{Place, routing};
 use crate::frontends::Turn;
@@ -42,18 +43,18 @@ impl Amqp {
     /// asked of it next is refused as well.
     ///
     /// # Errors
-    /// Condition and words: a lifetime that is not kept here.
+    /// A lifetime that is not kept here.
     pub(super) fn make_temporary(
         &mut self,
         capabilities: Symbols<'_>,
         properties: Option<&Map<'_>>,
         turn: &mut Turn<'_>,
-    ) -> Result<Temporary, (&'static str, String)> {
+    ) -> Result<Temporary, Rejection> {
         match Lifetime::of(properties) {
             None | Some(Lifetime::LinkClosed) => {}
             Some(_) => {
                 let words = "a dynamic node is deleted when its link is closed, by no other rule";
-                return Err((NOT_IMPLEMENTED, words.to_owned()));
+                return Err(Rejection::new(NOT_IMPLEMENTED, words));
             }
         }
         let routing = routing(capabilities).unwrap_or(RoutingType::Anycast);
@@ -64,7 +65,7 @@ impl Amqp {
         self.temporaries += 1;
         let name = format!("$temp.{kind}.{}.{}", self.name, self.temporaries);
         let address = Address::parse(&name, Dialect::Canonical, usize::MAX);
-        let address = address.map_err(|error| (INTERNAL, error.to_string()))?;
+        let address = address.map_err(|error| Rejection::new(INTERNAL, error.to_string()))?;
         turn.commands.push(Command::CreateTemporary {
             address: address.clone(),
             routing,
