@@ -14,6 +14,7 @@ mod links;
 mod parts;
 mod producers;
 mod receiving;
+mod refusals;
 mod sessions;
 mod settlement;
 mod sources;
