@@ -228,6 +228,8 @@ impl Broker {
             return pass.refuse(id, token, Refusal::InUse);
         }
         self.delete_queue(queue, pass);
-        pass.answer(id, token, AT_END, Answer::Deleted);
+        let early = cfg!(mutant = "unsubscribe_before_sync");
+        let after = if early { 0 } else { AT_END };
+        pass.answer(id, token, after, Answer::Deleted);
     }
 }

@@ -139,7 +139,8 @@ impl Broker {
         for sequence in range {
             notes.put(sequence, note);
         }
-        if queue.durable && piece.flags & JOURNALLED != 0 {
+        let kept = queue.durable && piece.flags & JOURNALLED != 0;
+        if kept && !cfg!(mutant = "note_not_written") {
             let record = NoteRecord {
                 queue: piece.queue,
                 sequence: piece.sequence,

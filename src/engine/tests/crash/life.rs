@@ -466,6 +466,11 @@ impl Life {
         self.sessions[at] = Some(peer);
     }
 
+    /// Without consumers, subscriptions hold what they must.
+    pub(super) fn end_links(mut self) -> Result<(), String> {
+        self.links.end_all(&mut self.ledger.history, &self.world)
+    }
+
     /// Everybody looks at what came.
     fn take_all(&mut self) {
         let Self {

@@ -333,6 +333,17 @@ impl Links {
         self.temporary = Some(peer);
     }
 
+    /// All consumers leave; what there is goes to others, a crash or none.
+    pub(super) fn end_all(&mut self, history: &mut History, world: &World) -> Result<(), String> {
+        self.browser = None;
+        for at in 0..PLANS.len() {
+            while !self.consumers[at].is_empty() {
+                self.leave(at, history);
+            }
+        }
+        history.check_alive(&found(world, history)?)
+    }
+
     /// Everybody looks at what came.
     pub(super) fn take(&mut self, history: &mut History) {
         if let Some(peer) = &self.temporary {
@@ -462,7 +473,7 @@ fn note_found(at: Option<usize>, delivery: &Delivery, truth: &mut Truth) -> Resu
     for index in delivery.first..delivery.first + delivery.count {
         let id = id_of(delivery.run.message(index));
         let kept = Kept {
-            durable: true,
+            durable: delivery.run.envelope.durable,
             failures: delivery.attempts,
             note: delivery.note.clone(),
         };

@@ -289,6 +289,14 @@ impl History {
         ))
     }
 
+    /// What is wrong with what was found and nothing has crashed.
+    pub(super) fn check_alive(&self, found: &Truth) -> Result<(), String> {
+        match self.now == *found {
+            true => Ok(()),
+            false => Err(difference(&self.now, found)),
+        }
+    }
+
     /// A new life goes on from what was found.
     pub(super) fn resolve(&mut self, found: &Truth) {
         *self = Self {
