@@ -180,7 +180,7 @@ async fn a_message_above_a_quarter_of_a_segment_is_refused_as_too_large() {
     assert_eq!(error.get("receipt-id"), Some("r"));
 }
 
-/// Seen through REST, which shows the number that counts.
+/// Seen through REST, which shows the number that counts; the higher come first.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn priorities_outside_are_clamped() {
     let server = Server::start().await;
@@ -191,7 +191,7 @@ async fn priorities_outside_are_clamped() {
             .await;
     }
     let mut http = Http::new(Wire::tcp(server.address("http")).unwrap());
-    for (number, body) in [("0", "low"), ("4", "normal"), ("9", "high")] {
+    for (number, body) in [("9", "high"), ("4", "normal"), ("0", "low")] {
         let answer = http
             .call("POST /v1/queues/p/receive?ack=auto", &[], b"")
             .unwrap();
