@@ -9,7 +9,7 @@ use ternmq_core::ids::Token;
 use super::Amqp;
 use super::attach::Reply;
 use super::consumer::ConsumerExpect;
-use super::receive::Sent;
+use super::gather::Sent;
 use crate::frontends::Turn;
 
 /// Answers that may be outstanding before no more input is read.

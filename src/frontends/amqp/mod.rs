@@ -17,6 +17,7 @@ mod consumer;
 mod containers;
 mod deliver;
 mod encode;
+mod gather;
 mod json;
 mod links;
 mod message;

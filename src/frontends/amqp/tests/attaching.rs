@@ -433,7 +433,11 @@ fn r84_a_link_without_source_finds_its_subscription_and_can_end_it() {
     };
     peer.say(Performative::Detach(detach));
     let asked = peer.ask();
-    let [Command::Cancel { .. }, Command::Unsubscribe { queue, token }] = &asked[..] else {
+    let [
+        Command::Cancel { .. },
+        Command::Unsubscribe { queue, token },
+    ] = &asked[..]
+    else {
         panic!("{asked:?}");
     };
     assert_eq!(*queue, named);
