@@ -191,7 +191,7 @@ async fn priorities_outside_are_clamped() {
             .await;
     }
     let mut http = Http::new(Wire::tcp(server.address("http")).unwrap());
-    for (number, body) in [("0", "low"), ("4", "normal"), ("9", "high")] {
+    for (number, body) in [("9", "high"), ("4", "normal"), ("0", "low")] {
         let answer = http
             .call("POST /v1/queues/p/receive?ack=auto", &[], b"")
             .unwrap();
