@@ -1,7 +1,7 @@
 //! A client of AMQP 1.0: one session, a link per address.
 //!
-//! It gives an [`Endpoint`](endpoint::Endpoint), which is the sans-I/O machine of `ternmq_amqp` and
-//! owned messages, a socket and a clock.
+//! It gives an `Endpoint`, which is the sans-I/O machine of `ternmq_amqp` and owned messages, a socket
+//! and a clock.
 
 mod endpoint;
 mod message;

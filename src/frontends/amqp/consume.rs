@@ -6,13 +6,14 @@ use ternmq_amqp::{
 };
 use ternmq_core::command::{Command, Consume, ConsumeOptions, SettleMode};
 use ternmq_core::effect::Answer;
+use ternmq_core::error::Refusal;
 use ternmq_core::ids::ConsumerKey;
 
 use super::Amqp;
 use super::attach::Reply;
 use super::confirm::Expect;
 use super::connect::{SHARED_SUBSCRIPTIONS, map};
-use super::consumer::{Consumer, ConsumerExpect, Modes};
+use super::consumer::{Closing, Consumer, ConsumerExpect, Modes};
 use super::links::Link;
 use super::message::whole;
 use super::refuse::{INTERNAL, refusal};
@@ -155,6 +156,7 @@ impl Amqp {
                 self.found(ConsumerKey(key), &reply, answer, turn);
             }
             ConsumerExpect::Drained(key) => self.drained(ConsumerKey(key), &answer, turn),
+            ConsumerExpect::Closed(closing) => self.closed(closing, &answer, turn),
             ConsumerExpect::Settled(owed) => self.settle_owed(&owed, &answer, turn),
         }
     }
@@ -165,7 +167,13 @@ impl Amqp {
             return; // It was detached in the meantime.
         };
         match answer {
-            Answer::Consuming => self.accept_link(id, reply, turn),
+            Answer::Consuming => {
+                self.accept_link(id, reply, turn);
+                let consumer = self.links.consumer(id);
+                if consumer.is_some_and(|(_, consumer)| consumer.subscription.is_some()) {
+                    self.machine.hold_close(id);
+                }
+            }
             answer => self.refuse_consumer(id, reply, answer, turn),
         }
     }
@@ -206,7 +214,7 @@ impl Amqp {
     /// part is sent goes back as if nothing had been.
     pub(super) fn end_consumer(
         &mut self,
-        key: u32,
+        (id, key): (LinkId, u32),
         mut consumer: Consumer,
         closed: bool,
         turn: &mut Turn<'_>,
@@ -217,11 +225,31 @@ impl Amqp {
             token: None,
         });
         let subscription = consumer.subscription.take().filter(|_| closed);
+        let looked_up = consumer.looked_up;
         self.drop_consumer(consumer, turn);
         if let Some(queue) = subscription {
-            turn.commands
-                .push(Command::Unsubscribe { queue, token: None });
+            // The answer says that it is gone, so it comes when that is durable (law L1).
+            let strict = looked_up;
+            let expect = ConsumerExpect::Closed(Closing { id, key, strict });
+            let token = Some(self.expected.add(Expect::Consumer(expect)));
+            turn.commands.push(Command::Unsubscribe { queue, token });
+            self.closing.insert(id, key);
         }
+    }
+
+    /// The subscription of a link that was closed is gone, or others still consume from it.
+    fn closed(&mut self, closing: Closing, answer: &Answer, turn: &mut Turn<'_>) {
+        let Closing { id, key, strict } = closing;
+        if self.closing.get(&id) != Some(&key) {
+            return; // Its session has ended.
+        }
+        self.closing.remove(&id);
+        let mut words = String::new();
+        let fault = match answer {
+            Answer::Refused(why @ Refusal::InUse) if strict => Some(refusal(*why, &mut words)),
+            _ => None,
+        };
+        self.machine.answer_close(id, fault, turn.output.buffer());
     }
 }
 

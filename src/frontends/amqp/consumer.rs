@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
+use ternmq_amqp::LinkId;
 use ternmq_core::address::QueueName;
 use ternmq_core::command::{Command, Outcome, RoutingType, Settle, Tags};
 use ternmq_core::effect::Delivery;
@@ -45,6 +46,8 @@ pub(super) struct Consumer {
     told: BTreeMap<Tag, Tag>,
     /// Its durable subscription, which the peer ends by closing the link.
     pub(super) subscription: Option<QueueName>,
+    /// Its link was attached by the name of the subscription alone.
+    pub(super) looked_up: bool,
     /// The node that was made for it.
     pub(super) temporary: Option<Temporary>,
 }
@@ -101,8 +104,20 @@ pub(super) enum ConsumerExpect {
     Found(u32, Reply),
     /// A drain of a link.
     Drained(u32),
+    /// The end of a subscription.
+    Closed(Closing),
     /// Deliveries that the peer settles after us.
     Settled(Owed),
+}
+
+/// A link that the peer has closed and that waits for the end of its subscription.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Closing {
+    pub(super) id: LinkId,
+    /// The key it had.
+    pub(super) key: u32,
+    /// The peer wants to hear if others still consume from the subscription.
+    pub(super) strict: bool,
 }
 
 /// Deliveries whose outcome is known and that the peer waits to see settled.
@@ -133,6 +148,7 @@ impl Consumer {
             notes: BTreeMap::new(),
             told: BTreeMap::new(),
             subscription: None,
+            looked_up: false,
             temporary: None,
         }
     }

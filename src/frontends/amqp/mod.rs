@@ -4,7 +4,8 @@
 //! receives a consumer with a lane of its own (`source`, `deliver`, `settle`). The machine lends
 //! nothing: events are slices of the input, so front-end and machine are one struct. A message keeps
 //! the bytes in which it came, without header and delivery annotations ([`FORMAT`]). Not yet:
-//! transactions, selectors, delayed delivery; each is refused in the words of the specification.
+//! transactions and delayed delivery, which are refused in the words of the specification, and
+//! selectors, which are left out of what a link is told of its source.
 
 mod address;
 mod annotations;
@@ -36,6 +37,7 @@ mod tests;
 mod view;
 mod wire;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ternmq_amqp::{Connection, Error, Event, Fault, LinkId, Role, SessionId};
@@ -72,6 +74,9 @@ pub struct Amqp {
     /// Nothing that still comes counts.
     leaving: bool,
     links: Links,
+    /// Links that the peer has closed and that are answered when their subscription is gone, by the
+    /// keys they had.
+    closing: BTreeMap<LinkId, u32>,
     /// What the answers to come are for.
     expected: Expected,
     /// Deliveries of the peer that are accepted and not told so yet.
@@ -96,6 +101,7 @@ impl Amqp {
             claim: None,
             leaving: false,
             links: Links::default(),
+            closing: BTreeMap::new(),
             expected: Expected::default(),
             accepted: None,
             inbox: Inbox::default(),
@@ -149,7 +155,7 @@ impl Amqp {
         match self.links.remove(id) {
             Some((_, Link::Producer(producer))) => self.end_producer(producer, turn),
             Some((key, Link::Consumer(consumer))) => {
-                self.end_consumer(key, *consumer, closed, turn);
+                self.end_consumer((id, key), *consumer, closed, turn);
             }
             None => {}
         }
@@ -157,6 +163,7 @@ impl Amqp {
 
     /// A session is gone with all its links, which are suspended.
     fn ended(&mut self, session: SessionId, turn: &mut Turn<'_>) {
+        self.closing.retain(|id, _| id.session != session);
         for id in self.links.of_session(session) {
             self.detached(id, false, turn);
         }

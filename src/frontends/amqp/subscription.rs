@@ -77,7 +77,8 @@ impl Amqp {
             browses: false,
             routing: Some(RoutingType::Multicast),
         };
-        let consumer = Consumer::new(modes, default_outcome(None));
+        let mut consumer = Consumer::new(modes, default_outcome(None));
+        consumer.looked_up = true;
         let key = self.links.insert(id, Link::Consumer(Box::new(consumer)));
         let expect = ConsumerExpect::Found(key, Reply::new(attach));
         let token = self.expected.add(Expect::Consumer(expect));

@@ -31,8 +31,8 @@ fn r7_nobody_takes_frames_below_512_bytes() {
     client.closed_for("amqp:connection:framing-error");
 }
 
-/// Open, attach, detach and close included. Mutant seen caught: `put_fault` that calls
-/// `Performative::put` in place of `put`.
+/// Open, attach, detach and close included. Mutant seen caught: `Connection::put` that takes any
+/// excess for none.
 #[test]
 fn r7_no_frame_is_larger_than_the_peer_takes() {
     let process = server("");
@@ -45,15 +45,24 @@ fn r7_no_frame_is_larger_than_the_peer_takes() {
     client.say(0, amqp::sender("t", 2, &"long!".repeat(200)));
     let coordinator = Composite::new("coordinator");
     client.say(0, amqp::sender(&name, 3, "x").with("target", coordinator));
-    client.say(0, amqp::begin());
-    let mut names = Vec::new();
-    while names.last() != Some(&"close") {
-        let (_, _, bytes) = client.any_frame().unwrap();
-        assert!(bytes.len() + 8 <= 512, "{}", bytes.len());
-        let body = Composite::of(&Value::take(&mut bytes.as_slice()));
-        names.push(body.unwrap().name);
+    let mut seen = Vec::new();
+    let count = |seen: &[&str], name| seen.iter().filter(|found| **found == name).count();
+    while count(&seen, "attach") < 4 || count(&seen, "detach") < 3 {
+        seen.push(small_frame(&mut client));
     }
-    assert!(names.contains(&"attach") && names.contains(&"detach"));
+    // A session that is there already ends the connection.
+    client.say(0, amqp::begin());
+    while seen.last() != Some(&"close") {
+        seen.push(small_frame(&mut client));
+    }
+}
+
+/// The next frame, which must be as small as any peer takes; its name.
+fn small_frame(client: &mut Amqp) -> &'static str {
+    let (_, _, bytes) = client.any_frame().unwrap();
+    assert!(bytes.len() + 8 <= 512, "{}", bytes.len());
+    let body = Composite::of(&Value::take(&mut bytes.as_slice()));
+    body.unwrap().name
 }
 
 #[test]

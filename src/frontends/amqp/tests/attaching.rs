@@ -392,7 +392,8 @@ fn look_up(peer: &mut Peer, attach: Attach<'_>) -> (QueueName, ternmq_core::ids:
     }
 }
 
-/// Mutants: credit that came meanwhile is lost; the subscription outlives its end.
+/// Mutants: credit that came meanwhile is lost; the subscription outlives its end; `hold_close` taken
+/// out of `consuming`.
 #[test]
 fn r84_a_link_without_source_finds_its_subscription_and_can_end_it() {
     let mut peer = Peer::new(100);
@@ -432,10 +433,15 @@ fn r84_a_link_without_source_finds_its_subscription_and_can_end_it() {
     };
     peer.say(Performative::Detach(detach));
     let asked = peer.ask();
-    assert!(
-        matches!(&asked[..], [Command::Cancel { .. }, Command::Unsubscribe { queue, .. }] if *queue == named),
-        "{asked:?}"
-    );
+    let [Command::Cancel { .. }, Command::Unsubscribe { queue, token }] = &asked[..] else {
+        panic!("{asked:?}");
+    };
+    assert_eq!(*queue, named);
+    // The peer hears that it is gone when that is durable (law L1), or that it is not.
+    assert!(peer.hear().is_empty(), "too early");
+    let condition = "amqp:resource-locked".to_owned();
+    peer.answer(*token, Answer::Refused(Refusal::InUse));
+    assert_eq!(peer.hear(), [Heard::Detached(0, Some(condition))]);
 }
 
 /// Mutant: the link is attached all the same.

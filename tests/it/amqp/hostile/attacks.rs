@@ -106,9 +106,16 @@ fn dispositions_of_nothing(client: &mut Amqp) -> io::Result<()> {
 /// Of deliveries that nobody settles, none of which follows another on its link.
 fn dispositions_of_much(client: &mut Amqp) -> io::Result<()> {
     let message = amqp::message(false, b"m");
+    // A queue of its own, which goes with it.
+    let mut target = Composite::new("target").with("dynamic", true);
+    let mut address = String::new();
     for handle in 0..2 {
-        let sender = amqp::sender(&format!("s{handle}"), handle, "much");
+        let sender = amqp::sender(&format!("s{handle}"), handle, "");
+        let sender = sender.with("target", target.clone());
         client.say(0, sender.with("rcv-settle-mode", 1_u8));
+        let made = client.until("attach").body.part("target").unwrap();
+        made.text("address").clone_into(&mut address);
+        target = Composite::new("target").with("address", address.as_str());
         client.until("flow");
     }
     for part in 0..4 {
@@ -128,7 +135,7 @@ fn dispositions_of_much(client: &mut Amqp) -> io::Result<()> {
     }
     flood(client, &plain(0, all_of(false)), 2_000)?;
     for handle in 2..4 {
-        client.say(0, amqp::receiver(&format!("r{handle}"), handle, "much"));
+        client.say(0, amqp::receiver(&format!("r{handle}"), handle, &address));
         client.until("attach");
     }
     for n in 0..500_u32 {
