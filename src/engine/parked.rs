@@ -1,7 +1,8 @@
 //! Commands that wait for a prepared segment (law L28).
 //!
 //! When the disk is full, publishes that want the log wait here, and with them everything their
-//! connection publishes later; settlements go on with the reserved segment. Whatever waits longer
+//! connection publishes later; settlements go on with the reserved segment. If not even they have
+//! room, everything that their connection asks later waits behind them. A publish that waits longer
 //! than `block_timeout` is refused. Answers keep their place in the confirm stream (law L2).
 
 use std::collections::{BTreeMap, VecDeque};
@@ -18,7 +19,14 @@ const PARKED_MAX: usize = 1 << 18;
 pub(crate) struct Parked {
     queue: VecDeque<ParkedCommand>,
     /// How many of each connection.
-    counts: BTreeMap<ConnectionId, usize>,
+    counts: BTreeMap<ConnectionId, Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    all: usize,
+    /// Those that others may not pass.
+    settlements: usize,
 }
 
 #[derive(Debug)]
@@ -46,8 +54,20 @@ impl Parked {
         !self.queue.is_empty() && self.counts.contains_key(&id)
     }
 
+    /// Whether what it asks now waits as well, whatever it is.
+    pub(crate) fn holds_settlements(&self, id: ConnectionId) -> bool {
+        let counts = self.counts.get(&id);
+        counts.is_some_and(|counts| counts.settlements > 0)
+    }
+
+    fn count(&mut self, id: ConnectionId, command: &Command) {
+        let counts = self.counts.entry(id).or_default();
+        counts.all += 1;
+        counts.settlements += usize::from(!waits_behind(command));
+    }
+
     pub(crate) fn push(&mut self, id: ConnectionId, command: Command, since_ms: u64) {
-        *self.counts.entry(id).or_default() += 1;
+        self.count(id, &command);
         self.queue.push_back(ParkedCommand {
             id,
             command,
@@ -57,7 +77,7 @@ impl Parked {
 
     /// Puts what is left of the oldest back.
     pub(crate) fn push_front(&mut self, id: ConnectionId, command: Command, since_ms: u64) {
-        *self.counts.entry(id).or_default() += 1;
+        self.count(id, &command);
         self.queue.push_front(ParkedCommand {
             id,
             command,
@@ -73,14 +93,21 @@ impl Parked {
 
     pub(crate) fn pop(&mut self) -> Option<Command> {
         let ParkedCommand { id, command, .. } = self.queue.pop_front()?;
-        if let Some(count) = self.counts.get_mut(&id) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(counts) = self.counts.get_mut(&id) {
+            counts.all -= 1;
+            counts.settlements -= usize::from(!waits_behind(&command));
+            if counts.all == 0 {
                 self.counts.remove(&id);
             }
         }
         Some(command)
     }
+}
+
+/// Whether this command waits behind publishes of its connection: they stay in order, and its end
+/// comes after them.
+pub(crate) fn waits_behind(command: &Command) -> bool {
+    matches!(command, Command::Publish(_) | Command::Close(_))
 }
 
 /// Whether this command may put a body into the log (law L9).

@@ -10,7 +10,7 @@ use ternmq_core::limits::Limits;
 use ternmq_journal::{Batch, Journal, Refused};
 
 use super::group::GROUP_UNITS;
-use super::parked::{body_bytes, token, wants_log};
+use super::parked::{body_bytes, token, waits_behind, wants_log};
 use super::release::ROOM_WAITER;
 use super::submit::{Aftermath, Call};
 use super::{Shared, State};
@@ -98,11 +98,10 @@ impl Shared {
         batch: &mut Batch<'_>,
         call: &mut Call<'_>,
     ) -> bool {
-        if state.parked.holds(call.id) {
-            // Its publishes stay in order, and its end comes after them.
-            self.park(state, call, |command| {
-                matches!(command, Command::Publish(_) | Command::Close(_))
-            });
+        if state.parked.holds_settlements(call.id) {
+            self.park(state, call, |command| !matches!(command, Command::Tick));
+        } else if state.parked.holds(call.id) {
+            self.park(state, call, waits_behind);
         }
         let refused = match self.reserve(batch, call.commands, call.needs) {
             Ok(()) => return true,

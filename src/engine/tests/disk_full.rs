@@ -130,3 +130,41 @@ fn l28_connection_that_ends_with_parked_publishes_keeps_its_slot_until_they_are_
         assert_eq!(client.answers(), [token]);
     }
 }
+
+/// Mutant caught: the cancel passes the settlement, so that what was accepted comes again.
+#[test]
+fn l2_l28_nothing_passes_a_settlement_that_has_no_room_either() {
+    let world = World::new();
+    world.declare("q");
+    let mut client = world.client();
+    for body in [b"1", b"2"] {
+        client.send("q", body);
+    }
+    client.consume_queue(1, "q", 10);
+    world.commit();
+    assert_eq!(client.bodies(), [b"1", b"2"]);
+    let shared = &world.engine.shared;
+    let accept = Command::Settle(Settle {
+        consumer: ConsumerKey(1),
+        tags: Tags::Range { first: 1, n: 1 },
+        outcome: ternmq_core::command::Outcome::Accepted,
+        note: None,
+        token: None,
+    });
+    // As if the reserved segment were full.
+    let now_ms = shared.clock.now().mono_ms;
+    let mut state = shared.state.lock();
+    state.parked.push(client.link.id(), accept, now_ms);
+    drop(state);
+    client.submit(Command::Cancel {
+        consumer: ConsumerKey(1),
+        written: 2,
+        token: None,
+    });
+    shared.retry_parked();
+    assert!(shared.state.lock().parked.is_empty());
+    let mut other = world.client();
+    other.consume_queue(1, "q", 10);
+    world.commit();
+    assert_eq!(other.bodies(), [b"2"]);
+}

@@ -183,7 +183,15 @@ impl Ledger {
         if !place.given_back.remove(&message) {
             let newest = place.newest.insert(message.producer, message.number);
             if newest.is_some_and(|newest| newest >= message.number) {
-                place.fault("out of order", format!("{message:?} after {newest:?}"));
+                let before = if place.seen.contains_key(&message) {
+                    "for another time"
+                } else {
+                    "for the first time"
+                };
+                place.fault(
+                    "out of order",
+                    format!("{message:?} {before} after {newest:?}"),
+                );
             }
         }
         match place.seen.insert(message, Seen::Delivered) {
