@@ -7,7 +7,7 @@ use super::{
     MESSAGE_ANNOTATIONS, MessageProperties, PROPERTIES, SEQUENCE, VALUE,
 };
 use crate::error::Error;
-use crate::types::{Descriptor, Fields, MAX_DEPTH, Map, Reader, Value, check_value};
+use crate::types::{Descriptor, Fields, MAX_DEPTH, Map, Reader, Value, check_value, code};
 
 /// What a body is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -100,16 +100,17 @@ impl Sections {
         let mut last = Place::Start;
         while !reader.is_empty() {
             let start = message.len() - reader.rest().len();
-            let Value::Described(described) = Value::read(&mut reader)? else {
+            if reader.u8()? != code::DESCRIBED {
                 return Err(BROKEN);
-            };
-            let place = Place::of(described.descriptor).ok_or(BROKEN)?;
+            }
+            let place = Place::of(Descriptor::read(&mut reader)?).ok_or(BROKEN)?;
+            let value = reader.raw()?;
             let more = last == place && matches!(place, Place::Body(kind) if kind < ONE_VALUE);
             let in_order = match (last, place) {
                 (Place::Body(_), Place::Body(_)) => more,
                 _ => place > last,
             };
-            if !in_order || !has_type(place, described.encoded) {
+            if !in_order || !has_type(place, value) {
                 return Err(BROKEN);
             }
             let end = message.len() - reader.rest().len();
@@ -253,20 +254,20 @@ const DATA_SECTIONS: u8 = 0;
 const SEQUENCES: u8 = 1;
 const ONE_VALUE: u8 = 2;
 
-/// Whether a section has the type it is said to have.
+/// Whether a section, which is one value, has the type it is said to have.
 fn has_type(place: Place, encoded: &[u8]) -> bool {
-    let value = Value::decode(encoded);
+    let code = encoded.first().copied().unwrap_or_default();
     match place {
         Place::Start => false,
         Place::Header | Place::Properties | Place::Body(SEQUENCES) => {
-            matches!(value, Ok(Value::List(_)))
+            matches!(code, code::LIST_0 | code::LIST_8 | code::LIST_32)
         }
-        Place::Body(DATA_SECTIONS) => matches!(value, Ok(Value::Binary(_))),
-        Place::Body(_) => value.is_ok(),
+        Place::Body(DATA_SECTIONS) => matches!(code, code::BINARY_8 | code::BINARY_32),
+        Place::Body(_) => Value::decode(encoded).is_ok(),
         Place::DeliveryAnnotations
         | Place::MessageAnnotations
         | Place::ApplicationProperties
-        | Place::Footer => matches!(value, Ok(Value::Map(_))),
+        | Place::Footer => matches!(code, code::MAP_8 | code::MAP_32),
     }
 }
 
@@ -282,7 +283,15 @@ fn section<'a>(message: &'a [u8], range: &Range<usize>) -> Result<Option<Value<'
 }
 
 fn list<'a>(message: &'a [u8], range: &Range<usize>) -> Result<Option<Fields<'a>>, Error> {
-    section(message, range)?.map(Fields::of_value).transpose()
+    let mut reader = Reader::new(message.get(range.clone()).unwrap_or_default());
+    if reader.is_empty() {
+        return Ok(None);
+    }
+    // It was found by this, so it is described, and a list.
+    reader.u8()?;
+    Descriptor::read(&mut reader)?;
+    let code = reader.u8()?;
+    Fields::of_value(Value::content(code, &mut reader)?).map(Some)
 }
 
 fn map<'a>(message: &'a [u8], range: &Range<usize>) -> Result<Map<'a>, Error> {

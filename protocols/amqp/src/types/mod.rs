@@ -5,7 +5,7 @@
 //! kept or passed on.
 
 mod check;
-mod code;
+pub(crate) mod code;
 mod compound;
 mod fields;
 mod reader;

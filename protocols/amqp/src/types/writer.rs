@@ -308,7 +308,9 @@ fn close(out: &mut Vec<u8>, start: usize, count: u32, [narrow, wide]: [u8; 2]) {
     let size = out.len() - start - NARROW;
     let head = (u8::try_from(size + 1), u8::try_from(count));
     if let (Ok(size), Ok(count)) = head {
-        out.splice(start..start + NARROW, [narrow, size, count]);
+        if let Some(head) = out.get_mut(start..start + NARROW) {
+            head.copy_from_slice(&[narrow, size, count]);
+        }
         return;
     }
     let mut head = [0; WIDE];
