@@ -3,7 +3,7 @@
 
 use super::check::{MAX_DEPTH, check_list};
 use super::code;
-use super::compound::{Array, List, Map};
+use super::compound::{List, Map};
 use super::reader::Reader;
 use super::value::{Described, Value, boolean, symbol, text};
 use crate::error::Error;
@@ -132,9 +132,10 @@ impl<'a> Fields<'a> {
 
     /// Any number of symbols: one, an array of them, or none.
     pub(crate) fn symbols(&mut self) -> Result<Symbols<'a>, Error> {
+        let before = self.reader.rest();
         match self.value()? {
-            None => Ok(Symbols::default()),
-            Some(Value::Symbol(name)) => Ok(Symbols(Multiple::One(name))),
+            None => return Ok(Symbols::default()),
+            Some(Value::Symbol(_)) => {}
             Some(Value::Array(array)) => {
                 // Looked at here, so that going through them cannot fail.
                 for element in array.iter() {
@@ -142,10 +143,11 @@ impl<'a> Fields<'a> {
                         return Err(WRONG_TYPE);
                     };
                 }
-                Ok(Symbols(Multiple::Array(array)))
             }
-            Some(_) => Err(WRONG_TYPE),
+            Some(_) => return Err(WRONG_TYPE),
         }
+        let len = before.len() - self.reader.rest().len();
+        Ok(Symbols(before.get(..len).unwrap_or_default()))
     }
 
     /// A map, well formed to its last level: the peer may get it back.
@@ -190,17 +192,10 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The symbols of a field that may have several.
+/// The symbols of a field that may have several: the field as it is encoded, so that the values
+/// that have such fields stay small.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Symbols<'a>(Multiple<'a>);
-
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-enum Multiple<'a> {
-    #[default]
-    None,
-    One(&'a str),
-    Array(Array<'a>),
-}
+pub struct Symbols<'a>(&'a [u8]);
 
 impl<'a> Symbols<'a> {
     /// Those of an encoded value: a symbol, an array of symbols, or null.
@@ -219,10 +214,10 @@ impl<'a> Symbols<'a> {
 
     /// Each of them.
     pub fn iter(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        let (one, array) = match self.0 {
-            Multiple::None => (None, None),
-            Multiple::One(name) => (Some(name), None),
-            Multiple::Array(array) => (None, Some(array)),
+        let (one, array) = match Value::decode(self.0) {
+            Ok(Value::Symbol(name)) => (Some(name), None),
+            Ok(Value::Array(array)) => (None, Some(array)),
+            _ => (None, None),
         };
         let elements = array.into_iter().flat_map(|array| array.iter());
         one.into_iter()
