@@ -143,6 +143,8 @@ fn r19_what_is_malformed_is_refused() {
         ("a surrogate", "73 0000d800"),
         ("more items than bytes", "c0 02 05 40"),
         ("a giant count", "d0 00000005 ffffffff 40"),
+        ("items that are not counted", "c0 02 00 40"),
+        ("pairs that are not counted", "c1 03 00 40 40"),
         ("half a pair", "c1 02 01 40"),
         ("a list that ends early", "c0 03 02 52 01"),
         ("bytes behind the items", "c0 03 01 40 40"),

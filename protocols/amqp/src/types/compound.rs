@@ -53,7 +53,7 @@ impl<'a> List<'a> {
     /// Every item has a byte at least, so that a count promises nothing that is not there.
     pub(crate) fn read((count, reader): (u32, Reader<'a>)) -> Result<Self, Error> {
         let items = reader.rest();
-        if count as usize > items.len() {
+        if count as usize > items.len() || (count == 0 && !items.is_empty()) {
             return Err(Error::Decode("Ty 1.6.22"));
         }
         Ok(Self { count, items })
