@@ -3,13 +3,14 @@
 use std::future::{pending, poll_fn};
 use std::io;
 use std::pin::Pin;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncWrite, Interest};
 use tokio::net::TcpStream;
-use tokio::time::sleep_until;
+use tokio::time::{sleep_until, timeout};
 
 use super::error::ClientError;
+use super::{CLOSE_SECONDS, OPEN_SECONDS};
 
 /// One end of a connection.
 #[derive(Debug)]
@@ -80,8 +81,20 @@ impl Socket {
         Ok(())
     }
 
+    /// Writes what waits and waits a moment for the server to close, so that nothing of it is lost
+    /// on the way.
+    pub(super) async fn close(mut self) -> Result<(), ClientError> {
+        let limit = Duration::from_secs(CLOSE_SECONDS);
+        timeout(limit, self.write_out())
+            .await
+            .map_err(|_| ClientError::Lost(io::ErrorKind::TimedOut.into()))??;
+        // Everything has been given to the kernel: what goes wrong from here changes nothing.
+        let _ = timeout(limit, self.linger()).await;
+        Ok(())
+    }
+
     /// Writes until the kernel has everything.
-    pub(super) async fn write_out(&mut self) -> Result<(), ClientError> {
+    async fn write_out(&mut self) -> Result<(), ClientError> {
         while self.unwritten() > 0 {
             self.stream.writable().await.map_err(ClientError::Lost)?;
             self.write().map_err(ClientError::Lost)?;
@@ -91,7 +104,7 @@ impl Socket {
 
     /// Closes our half and waits for the server to close its own: closing with unread input would
     /// take back what is still on its way to it.
-    pub(super) async fn linger(&mut self) -> io::Result<()> {
+    async fn linger(&mut self) -> io::Result<()> {
         poll_fn(|context| Pin::new(&mut self.stream).poll_shutdown(context)).await?;
         let mut rest = vec![0; READ_BYTES];
         loop {
@@ -143,3 +156,13 @@ pub(super) async fn until(due: Option<Instant>) {
 }
 
 const READ_BYTES: usize = 64 << 10;
+
+/// What comes within [`OPEN_SECONDS`].
+pub(super) async fn in_time<T>(
+    server: String,
+    work: impl Future<Output = Result<T, ClientError>>,
+) -> Result<T, ClientError> {
+    let limit = Duration::from_secs(OPEN_SECONDS);
+    let done = timeout(limit, work).await;
+    done.map_err(|_| ClientError::NoAnswer { server })?
+}

@@ -12,18 +12,15 @@ mod show;
 #[cfg(test)]
 mod tests;
 
-use std::io;
 use std::time::{Duration, Instant};
-
-use tokio::time::timeout;
 
 pub use message::check_address;
 pub use options::{Condition, Node, NodeKind, Options, Subscription};
 
 use super::error::ClientError;
 use super::message::Message;
-use super::socket::{Socket, until};
-use super::{CLOSE_SECONDS, Event, OPEN_SECONDS, OUTPUT_BYTES};
+use super::socket::{Socket, in_time, until};
+use super::{Event, OUTPUT_BYTES};
 use endpoint::Endpoint;
 
 /// An open connection with a session.
@@ -39,7 +36,7 @@ pub struct Client {
 
 impl Client {
     /// Connects and waits for the server's open and begin, all together for at most
-    /// [`OPEN_SECONDS`].
+    /// [`super::OPEN_SECONDS`].
     ///
     /// # Errors
     /// Nobody listens, nobody answers, or the server refuses.
@@ -68,7 +65,7 @@ impl Client {
     /// wanted. Once.
     ///
     /// # Errors
-    /// The server refuses it, or does not answer within [`OPEN_SECONDS`].
+    /// The server refuses it, or does not answer within [`super::OPEN_SECONDS`].
     pub async fn send_to(&mut self, node: &Node, settled: bool) -> Result<(), ClientError> {
         self.endpoint.send_to(node, settled)?;
         in_time(self.server.clone(), self.wait_for(Endpoint::can_send)).await
@@ -153,17 +150,11 @@ impl Client {
     ///
     /// # Errors
     /// The connection was lost before everything was written, or the server took nothing for
-    /// [`CLOSE_SECONDS`].
+    /// [`super::CLOSE_SECONDS`].
     pub async fn close(mut self) -> Result<(), ClientError> {
         self.endpoint.close(self.now_ms());
-        let limit = Duration::from_secs(CLOSE_SECONDS);
         self.take_output();
-        timeout(limit, self.socket.write_out())
-            .await
-            .map_err(|_| ClientError::Lost(io::ErrorKind::TimedOut.into()))??;
-        // Everything has been given to the kernel: what goes wrong from here changes nothing.
-        let _ = timeout(limit, self.socket.linger()).await;
-        Ok(())
+        self.socket.close().await
     }
 
     fn poll(&mut self) -> Result<Option<Event>, ClientError> {
@@ -200,14 +191,4 @@ impl Client {
     fn now_ms(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
-}
-
-/// What comes within [`OPEN_SECONDS`].
-async fn in_time<T>(
-    server: String,
-    work: impl Future<Output = Result<T, ClientError>>,
-) -> Result<T, ClientError> {
-    let limit = Duration::from_secs(OPEN_SECONDS);
-    let done = timeout(limit, work).await;
-    done.map_err(|_| ClientError::NoAnswer { server })?
 }

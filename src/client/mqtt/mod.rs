@@ -9,11 +9,9 @@ mod reason;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::io;
 use std::time::{Duration, Instant};
 
 use ternmq_mqtt::{Client as Machine, ClientEvent, Disconnect, Limits, PropertiesBuf};
-use tokio::time::timeout;
 
 pub use options::{Options, Subscription, Will};
 pub use packet::{check_filter, check_topic};
@@ -22,10 +20,8 @@ pub use ternmq_mqtt::{RetainHandling, Version};
 
 use super::error::ClientError;
 use super::message::Message;
-use super::socket::{Socket, until};
-use super::{
-    CLOSE_SECONDS, Event, OPEN_SECONDS, OUTPUT_BYTES, Refusal, Verdict, WINDOW, WINDOW_BYTES,
-};
+use super::socket::{Socket, in_time, until};
+use super::{Event, OUTPUT_BYTES, Refusal, Verdict, WINDOW, WINDOW_BYTES};
 
 /// An open connection.
 #[derive(Debug)]
@@ -41,16 +37,12 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects and waits for the server's word, both together for at most [`OPEN_SECONDS`].
+    /// Connects and waits for the server's word, both together for at most [`super::OPEN_SECONDS`].
     ///
     /// # Errors
     /// Nobody listens, nobody answers, or the server refuses.
     pub async fn open(options: &Options) -> Result<Self, ClientError> {
-        let limit = Duration::from_secs(OPEN_SECONDS);
-        let opened = timeout(limit, Self::open_at_leisure(options)).await;
-        opened.map_err(|_| ClientError::NoAnswer {
-            server: options.server(),
-        })?
+        in_time(options.server(), Self::open_at_leisure(options)).await
     }
 
     async fn open_at_leisure(options: &Options) -> Result<Self, ClientError> {
@@ -184,18 +176,12 @@ impl Client {
     ///
     /// # Errors
     /// The connection was lost before everything was written, or the server took nothing for
-    /// [`CLOSE_SECONDS`].
+    /// [`super::CLOSE_SECONDS`].
     pub async fn close(mut self) -> Result<(), ClientError> {
         let now_ms = self.now_ms();
         self.machine.disconnect(now_ms, &Disconnect::default())?;
-        let limit = Duration::from_secs(CLOSE_SECONDS);
         self.take_output();
-        timeout(limit, self.socket.write_out())
-            .await
-            .map_err(|_| ClientError::Lost(io::ErrorKind::TimedOut.into()))??;
-        // Everything has been given to the kernel: what goes wrong from here changes nothing.
-        let _ = timeout(limit, self.socket.linger()).await;
-        Ok(())
+        self.socket.close().await
     }
 
     /// What `take` makes of the next packets that are complete.
