@@ -88,6 +88,14 @@ impl Shell {
         Self::with(BrokerOptions::default())
     }
 
+    /// With little room in an outbox, and few units for a call.
+    pub(crate) fn small(outbox_bytes: u32, units_per_call: u32) -> Self {
+        let mut options = BrokerOptions::default();
+        options.limits.outbox_bytes = outbox_bytes;
+        options.limits.units_per_call = units_per_call;
+        Self::with(options)
+    }
+
     pub(crate) fn with(options: BrokerOptions) -> Self {
         Self {
             broker: Broker::new(options.clone()),

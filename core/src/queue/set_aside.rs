@@ -266,6 +266,9 @@ impl Queue {
             return false;
         };
         let aside = &mut uncommon.set_aside;
+        if aside.available.is_empty() {
+            return false; // Mostly: what is taken may be many messages.
+        }
         let taken = messages.filter(|sequence| aside.remove(*sequence));
         taken.count() > 0
     }

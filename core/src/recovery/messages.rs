@@ -9,7 +9,7 @@ use crate::broker::Broker;
 use crate::checkpoint::Landing;
 use crate::effect::Out;
 use crate::ids::QueueId;
-use crate::queue::{Count, JOURNALLED, MOVED, PRIORITY, Piece};
+use crate::queue::{Count, JOURNALLED, MOVED, PRIORITY, Piece, Queue};
 use crate::record::{
     self, CountRecord, MAX_SEQUENCE, Moved, NoteRecord, Reader, RefRecord, Settlements,
     decode_message,
@@ -161,15 +161,27 @@ impl Broker {
 
     pub(super) fn apply_note(&mut self, payload: &Bytes) -> Option<()> {
         let record = NoteRecord::read(payload)?;
-        let mut next = record.sequence;
-        let end = next.checked_add(u64::from(record.messages))?;
-        while let Some(piece) = self.next_below(record.queue, next, end) {
+        let of = (record.queue, record.sequence, record.messages);
+        self.recover_each(of, |queue, sequence| {
+            queue.uncommon_mut().notes.put(sequence, &record.note);
+        })
+    }
+
+    /// Does something to each of `messages` sequences of a queue that is not settled.
+    fn recover_each(
+        &mut self,
+        (id, first, messages): (QueueId, u64, u32),
+        mut act: impl FnMut(&mut Queue, u64),
+    ) -> Option<()> {
+        let mut next = first;
+        let end = next.checked_add(u64::from(messages))?;
+        while let Some(piece) = self.next_below(id, next, end) {
             next = piece.sequence + u64::from(piece.count);
-            let Some(queue) = self.queues.get_mut(&record.queue) else {
+            let Some(queue) = self.queues.get_mut(&id) else {
                 break;
             };
             for sequence in piece.sequence..next {
-                queue.uncommon_mut().notes.put(sequence, &record.note);
+                act(queue, sequence);
             }
         }
         Some(())
@@ -199,22 +211,14 @@ impl Broker {
 
     pub(super) fn apply_count(&mut self, payload: &Bytes) -> Option<()> {
         let record = CountRecord::read(payload)?;
-        let mut next = record.sequence;
-        let end = next.checked_add(u64::from(record.messages))?;
-        while let Some(piece) = self.next_below(record.queue, next, end) {
-            next = piece.sequence + u64::from(piece.count);
-            let Some(queue) = self.queues.get_mut(&record.queue) else {
-                break;
-            };
-            for sequence in piece.sequence..next {
-                if record.count == Count::default() {
-                    queue.counts.remove(&sequence);
-                } else {
-                    queue.counts.insert(sequence, record.count);
-                }
+        let of = (record.queue, record.sequence, record.messages);
+        self.recover_each(of, |queue, sequence| {
+            if record.count == Count::default() {
+                queue.counts.remove(&sequence);
+            } else {
+                queue.counts.insert(sequence, record.count);
             }
-        }
-        Some(())
+        })
     }
 
     fn recover_retained(&mut self, address: Address, value: RetainedValue) {

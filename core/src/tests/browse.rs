@@ -1,6 +1,5 @@
 //! Consumers that look at a queue and take nothing (rule 78).
 
-use crate::broker::BrokerOptions;
 use crate::command::{
     Command, Consume, ConsumeOptions, Outcome, RoutingType, SendMode, SettleMode, Source,
 };
@@ -50,13 +49,6 @@ fn drained(effects: &[Effect]) -> Option<Tag> {
             Answer::Drained { next } => Some(*next),
             _ => None,
         })
-}
-
-fn small(outbox_bytes: u32, units_per_call: u32) -> Shell {
-    let mut options = BrokerOptions::default();
-    options.limits.outbox_bytes = outbox_bytes;
-    options.limits.units_per_call = units_per_call;
-    Shell::with(options)
 }
 
 // Mutant: `show` calls `hold` instead of `give_tags`.
@@ -171,7 +163,7 @@ fn r78_browse_obeys_credit_and_is_drained_at_the_tail() {
 // Mutant: `has_to_show` always false.
 #[test]
 fn r78_l22_browse_waits_for_room_and_so_does_its_drain() {
-    let mut shell = small(66, 4_096);
+    let mut shell = Shell::small(66, 4_096);
     shell.send("q", &["a", "b", "c"]);
     let effects = browse(&mut shell, conn(1), 1, "q");
     assert_eq!(bodies(&effects), ["a", "b"]);
@@ -188,7 +180,7 @@ fn r78_l22_browse_waits_for_room_and_so_does_its_drain() {
 // Mutant: `turn` always begins with the first.
 #[test]
 fn r78_l21_browsers_share_the_units_of_a_call() {
-    let mut shell = small(1 << 20, 2);
+    let mut shell = Shell::small(1 << 20, 2);
     shell.send("q", &["a", "b", "c", "d", "e", "f"]);
     for slot in 1..=2 {
         let source = Source::Anycast(address("q"));

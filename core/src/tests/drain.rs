@@ -1,6 +1,5 @@
 //! Credit and drains of consumers that count what they may get (AMQP 2.6.7, rules 46-49).
 
-use crate::broker::BrokerOptions;
 use crate::command::{Close, Command, Outcome, Source};
 use crate::effect::{Answer, Effect};
 use crate::error::Refusal;
@@ -41,13 +40,6 @@ fn drained(effects: &[Effect]) -> Vec<(u64, Tag)> {
         _ => None,
     });
     drained.collect()
-}
-
-fn small(outbox_bytes: u32, units_per_call: u32) -> Shell {
-    let mut options = BrokerOptions::default();
-    options.limits.outbox_bytes = outbox_bytes;
-    options.limits.units_per_call = units_per_call;
-    Shell::with(options)
 }
 
 // Mutant: `pump` calls `end_drains` before `serve`.
@@ -100,7 +92,7 @@ fn r47_a_full_window_counts_as_credit_used_up() {
 // Mutant: `list_drain` in `unpark` taken out.
 #[test]
 fn r47_l22_drain_waits_for_room_and_goes_on_with_it() {
-    let mut shell = small(66, 4_096);
+    let mut shell = Shell::small(66, 4_096);
     on_credit(&mut shell, conn(1), 1, "q");
     shell.send("q", &["a", "b", "c"]);
     let effects = shell.run(conn(1), vec![credit(1, 100), drain(1, 1)]);
@@ -117,7 +109,7 @@ fn r47_l22_drain_waits_for_room_and_goes_on_with_it() {
 // Mutant: `credit_taken` not called.
 #[test]
 fn r47_l22_drain_that_waits_for_room_ends_with_the_credit() {
-    let mut shell = small(33, 4_096);
+    let mut shell = Shell::small(33, 4_096);
     on_credit(&mut shell, conn(1), 1, "q");
     shell.send("q", &["a", "b"]);
     let effects = shell.run(conn(1), vec![credit(1, 100), drain(1, 1)]);
@@ -131,7 +123,7 @@ fn r47_l22_drain_that_waits_for_room_ends_with_the_credit() {
 // Mutant: `has_for` always true.
 #[test]
 fn r47_l22_drain_ends_when_others_took_what_had_no_room() {
-    let mut shell = small(33, 4_096);
+    let mut shell = Shell::small(33, 4_096);
     on_credit(&mut shell, conn(1), 1, "q");
     shell.send("q", &["a", "b"]);
     shell.run(conn(1), vec![credit(1, 100)]);
@@ -143,7 +135,7 @@ fn r47_l22_drain_ends_when_others_took_what_had_no_room() {
 // Mutant: `pump` calls `end_drains` although `serve` says false.
 #[test]
 fn r47_l21_drain_is_not_answered_while_units_are_missing() {
-    let mut shell = small(1 << 20, 4);
+    let mut shell = Shell::small(1 << 20, 4);
     on_credit(&mut shell, conn(1), 1, "q");
     shell.send("q", &["a", "b", "c", "d", "e", "f"]);
     let effects = shell.once(conn(1), vec![credit(1, 100), drain(1, 1)]);
@@ -174,7 +166,7 @@ fn r47_l11_drain_finds_nothing_in_a_queue_that_pauses() {
 
 #[test]
 fn r47_second_drain_answers_the_first() {
-    let mut shell = small(33, 4_096);
+    let mut shell = Shell::small(33, 4_096);
     on_credit(&mut shell, conn(1), 1, "q");
     shell.send("q", &["a", "b"]);
     shell.run(conn(1), vec![credit(1, 100), drain(1, 1)]);
@@ -187,7 +179,7 @@ fn r47_second_drain_answers_the_first() {
 // Mutant: `refuse_drain` left out of `remove_consumer`.
 #[test]
 fn r47_drain_of_a_consumer_that_ends_is_refused_and_none_follows_a_close() {
-    let mut shell = small(33, 4_096);
+    let mut shell = Shell::small(33, 4_096);
     for slot in 1..=2 {
         on_credit(&mut shell, conn(slot), 1, "q");
     }
@@ -217,7 +209,7 @@ fn r47_drain_of_a_consumer_that_ends_is_refused_and_none_follows_a_close() {
 
 #[test]
 fn r47_drain_of_a_consumer_whose_queue_goes_is_refused() {
-    let mut shell = small(33, 4_096);
+    let mut shell = Shell::small(33, 4_096);
     let create = Command::CreateTemporary {
         address: address("temporary-1"),
         routing: crate::command::RoutingType::Anycast,

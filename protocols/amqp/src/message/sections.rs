@@ -272,26 +272,21 @@ fn has_type(place: Place, encoded: &[u8]) -> bool {
 }
 
 fn section<'a>(message: &'a [u8], range: &Range<usize>) -> Result<Option<Value<'a>>, Error> {
-    let encoded = message.get(range.clone()).unwrap_or_default();
-    if encoded.is_empty() {
-        return Ok(None);
-    }
-    match Value::decode(encoded)? {
-        Value::Described(described) => described.value().map(Some),
-        _ => Err(Error::Decode("M 3.2")),
-    }
-}
-
-fn list<'a>(message: &'a [u8], range: &Range<usize>) -> Result<Option<Fields<'a>>, Error> {
     let mut reader = Reader::new(message.get(range.clone()).unwrap_or_default());
     if reader.is_empty() {
         return Ok(None);
     }
-    // It was found by this, so it is described, and a list.
-    reader.u8()?;
+    if reader.u8()? != code::DESCRIBED {
+        return Err(Error::Decode("M 3.2"));
+    }
     Descriptor::read(&mut reader)?;
-    let code = reader.u8()?;
-    Fields::of_value(Value::content(code, &mut reader)?).map(Some)
+    let value = Value::read(&mut reader)?;
+    reader.finish()?;
+    Ok(Some(value))
+}
+
+fn list<'a>(message: &'a [u8], range: &Range<usize>) -> Result<Option<Fields<'a>>, Error> {
+    section(message, range)?.map(Fields::of_value).transpose()
 }
 
 fn map<'a>(message: &'a [u8], range: &Range<usize>) -> Result<Map<'a>, Error> {
